@@ -1,0 +1,706 @@
+"""The typed facts that travel between layers: observations, findings, verdict.
+
+Three words keep the project apart. *Observations* are what was seen, without judgement; they are
+saved whole, so that rules and score can be run again without an engine. *Findings* are what a rule
+says of them. The *verdict* is score and gate. All types are frozen, hold no behaviour beyond
+trivial look-ups, do no I/O and import the standard library only.
+
+Text from a peer is stored as the peer sent it, bounded in length, with planted secrets masked
+(``<planted:PLACE>``). Escaping is left to the output that prints it.
+
+A field whose name ends in ``_`` (``class_``) is written without it; see ``PLAIN_NAMES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+SCHEMA_VERSION = 1
+
+Json = Any
+"""Any value that ``json.loads`` returns."""
+
+PLAIN_NAMES: dict[str, Any] = {
+    "alias_generator": lambda name: name.rstrip("_"),
+    "validate_by_name": True,
+    "validate_by_alias": True,
+    "serialize_by_alias": True,
+}
+"""Serialiser settings (read by pydantic) for types with a field named after a keyword."""
+
+
+# --- scales ---------------------------------------------------------------------------------------
+
+
+class RiskClass(StrEnum):
+    """How bad a finding is. ``NOTE`` has no effect on the score's multiplier."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    NOTE = "note"
+
+
+RISK_ORDER: tuple[RiskClass, ...] = tuple(RiskClass)
+"""Worst first."""
+
+
+class Confidence(StrEnum):
+    """How sure a rule is; kept apart from how bad the thing would be."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class Evidence(StrEnum):
+    """The ladder of proof: a claim is as strong as what proves it."""
+
+    E1 = "E1"
+    """A planted secret crossed a boundary."""
+    E2 = "E2"
+    """A computed side effect happened."""
+    E3 = "E3"
+    """The kernel (or the engine) completed the operation on that object."""
+    E4 = "E4"
+    """The operation was tried and refused."""
+    E5 = "E5"
+    """Some text matched."""
+
+
+class Verdict(StrEnum):
+    """The answer of a run."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    ERROR = "error"
+
+
+class Profile(StrEnum):
+    """Which classes the rules use: ``seed`` applies the article's classes to the letter."""
+
+    DEFAULT = "default"
+    SEED = "seed"
+
+
+# --- the byte stream that the probe speaks over ---------------------------------------------------
+
+
+class ByteStream(Protocol):
+    """A non-blocking duplex stream to a peer's standard input and output."""
+
+    def fileno(self) -> int:
+        """A descriptor for ``select``: readable when ``recv`` may have something."""
+
+    def recv(self) -> bytes | None:
+        """Bytes that have arrived, ``None`` when there are none yet, ``b""`` at the end."""
+
+    def send(self, data: memoryview) -> int:
+        """Write some of ``data``; 0 when the peer takes nothing now.
+
+        Raises ``BrokenPipeError`` once the peer's standard input is closed.
+        """
+
+    def close_write(self) -> None:
+        """Close the peer's standard input; what it still prints can be read."""
+
+
+# --- the image ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LaunchFacts:
+    """How an image says it wants to be started (OCI image configuration)."""
+
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    """``NAME=VALUE`` each."""
+    user: str = ""
+    """As in the image: empty, a name, a uid, or ``user:group``."""
+    working_dir: str = ""
+    exposed_ports: tuple[str, ...] = ()
+    labels: dict[str, str] = field(default_factory=dict)
+    healthcheck: tuple[str, ...] = ()
+    architecture: str = ""
+    os: str = ""
+
+
+@dataclass(frozen=True)
+class BuildFacts:
+    """How the image was built. Paths are relative to the context, ``/``-separated."""
+
+    dockerfile: str
+    context_files: int
+    context_bytes: int
+    left_out: tuple[str, ...] = ()
+    """``PATH: why`` of what was not sent (links that leave the context, sockets, devices)."""
+    network: str = "default"
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """The server's image, by its immutable id."""
+
+    reference: str
+    """As the user named it, or the context's folder name when it was built."""
+    id: str
+    """``sha256:…`` of the image configuration: what runs."""
+    launch: LaunchFacts
+    size_bytes: int = 0
+    build: BuildFacts | None = None
+    standin_base: bool = False
+    """Built on the development stand-in of the base image, not on the published one."""
+
+
+# --- the sandbox ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Resource limits of one server container. Sizes in bytes, times in seconds."""
+
+    memory: int = 256 * 2**20
+    cpus: float = 0.5
+    pids: int = 128
+    tmpfs: int = 64 * 2**20
+    open_files: int = 1024
+    file_size: int = 64 * 2**20
+    log_bytes: int = 4 * 2**20
+
+
+class Relaxation(StrEnum):
+    """One step of the ladder that is climbed when a server cannot start; the network never is."""
+
+    NONE = "none"
+    WRITABLE_ROOT = "writable-root"
+    MORE_MEMORY = "more-memory"
+    IMAGE_USER = "image-user"
+
+
+class StopStage(StrEnum):
+    """What it took to end a server."""
+
+    EXITED = "exited"
+    """It had ended by itself before it was asked to."""
+    STDIN_CLOSED = "stdin-closed"
+    TERMINATED = "terminated"
+    KILLED = "killed"
+
+
+class Witness(StrEnum):
+    """The independent sources of evidence about one container."""
+
+    INSPECT = "inspect"
+    LOGS = "logs"
+    TOP = "top"
+    DIFF = "diff"
+    CGROUP = "cgroup"
+    TMPFS = "tmpfs"
+
+
+COMPLETE = "complete"
+"""The value of a witness, a scanner or a listing that has nothing missing."""
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """One line of the engine's diff."""
+
+    kind: str
+    """``added``, ``changed`` or ``deleted``."""
+    path: str
+
+
+@dataclass(frozen=True)
+class TmpfsEntry:
+    """One entry found in the writable tmpfs before the server was stopped."""
+
+    path: str
+    """Absolute, inside the container."""
+    kind: str
+    """``file``, ``directory``, ``link``, ``other``."""
+    size: int
+    text: str = ""
+    """The beginning of a regular file, decoded with replacement, planted secrets masked."""
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class CgroupCounters:
+    """Kernel counters of the container; ``None`` where this kernel does not keep one."""
+
+    memory_peak: int | None = None
+    pids_peak: int | None = None
+    pids_refused: int | None = None
+    """How often a fork was refused because of the pids limit."""
+    oom_kills: int | None = None
+    throttled_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class CanaryHit:
+    """A planted secret seen where it had no business."""
+
+    place: str
+    """Where it was planted: ``env:NAME`` or ``file:/path``."""
+    encoding: str
+    """How it travelled: ``plain``, ``hex``, ``base64``, …"""
+
+
+@dataclass(frozen=True)
+class ContainerFacts:
+    """What the engine and the kernel say of one server container."""
+
+    relaxation: Relaxation
+    user: str
+    """The user it ran as."""
+    command_line: tuple[str, ...]
+    """The ``docker run …`` that starts the same container by hand."""
+    exit_code: int | None = None
+    oom_killed: bool = False
+    stop: StopStage = StopStage.EXITED
+    stderr: str = ""
+    """The beginning and the end of standard error, bounded, planted secrets masked."""
+    stderr_bytes: int = 0
+    stderr_canaries: tuple[CanaryHit, ...] = ()
+    processes_at_start: tuple[str, ...] = ()
+    """Command lines after the server answered for the first time, PID 1 first."""
+    processes_at_end: tuple[str, ...] = ()
+    """Command lines after the last call, before the server was asked to stop."""
+    changes: tuple[FileChange, ...] = ()
+    cgroup: CgroupCounters = CgroupCounters()
+    tmpfs: tuple[TmpfsEntry, ...] = ()
+    tmpfs_canaries: tuple[tuple[str, CanaryHit], ...] = ()
+    """Path in the tmpfs, and what was found in that file's name or content."""
+    witnesses: dict[str, str] = field(default_factory=dict)
+    """Witness -> ``complete`` or why it is not."""
+
+
+# --- the conversation -----------------------------------------------------------------------------
+
+
+class Era(StrEnum):
+    """The two families of protocol versions."""
+
+    HANDSHAKE = "handshake"
+    """2024-11-05 … 2025-11-25: ``initialize``."""
+    STATELESS = "stateless"
+    """2026-07-28: ``server/discover`` and ``_meta`` on every request."""
+
+
+class SessionEnd(StrEnum):
+    """How a conversation ended."""
+
+    COMPLETED = "completed"
+    NEVER_ANSWERED = "never-answered"
+    REFUSED = "refused"
+    """The opening request was answered with an error or with something that is no answer."""
+    EXITED = "exited"
+    """The peer closed its output before the plan was done."""
+    STUCK_WRITE = "stuck-write"
+    """The peer stopped reading its input."""
+    UNRESPONSIVE = "unresponsive"
+    """Too many calls in a row timed out."""
+    BUDGET = "budget"
+    """The session's byte or time budget was used up."""
+
+
+class CallStatus(StrEnum):
+    """What became of one request."""
+
+    RESULT = "result"
+    TOOL_ERROR = "tool-error"
+    """A result with ``isError: true``."""
+    RPC_ERROR = "rpc-error"
+    INPUT_REQUIRED = "input-required"
+    """Stateless era: the server asks for more and the plan does not give it."""
+    MALFORMED = "malformed"
+    """Answered by something that is neither a result nor an error."""
+    TIMEOUT = "timeout"
+    CLOSED = "closed"
+    """The peer ended instead of answering."""
+    STUCK_WRITE = "stuck-write"
+
+
+class BreachKind(StrEnum):
+    """A breach of the protocol; each is an observation with the raw bytes."""
+
+    NOT_JSON = "not-json"
+    NOT_AN_OBJECT = "not-an-object"
+    BATCH = "batch"
+    INVALID_UTF8 = "invalid-utf8"
+    OVERSIZED_LINE = "oversized-line"
+    UNTERMINATED_LINE = "unterminated-line"
+    DUPLICATE_KEY = "duplicate-key"
+    NESTED_TOO_DEEP = "nested-too-deep"
+    NOT_JSONRPC = "not-jsonrpc"
+    UNKNOWN_ID = "unknown-id"
+    DUPLICATE_RESPONSE = "duplicate-response"
+    EARLY_RESPONSE = "early-response"
+    """An answer to an id that has not been used yet."""
+    ID_TYPE_CHANGED = "id-type-changed"
+    RESULT_AND_ERROR = "result-and-error"
+    MALFORMED_RESPONSE = "malformed-response"
+    UNKNOWN_VERSION = "unknown-version"
+    MISSING_SERVER_INFO = "missing-server-info"
+    UNDECLARED_REQUEST = "undeclared-request"
+    """A server request for a capability that the client did not declare."""
+    REQUEST_FLOOD = "request-flood"
+    NOTIFICATION_FLOOD = "notification-flood"
+    UNKNOWN_NOTIFICATION = "unknown-notification"
+    CURSOR_LOOP = "cursor-loop"
+    TOO_MANY_PAGES = "too-many-pages"
+    TOO_MANY_ITEMS = "too-many-items"
+    MALFORMED_ITEM = "malformed-item"
+    DUPLICATE_NAME = "duplicate-name"
+    UNUSABLE_SCHEMA = "unusable-schema"
+    MISSING_RESULT_TYPE = "missing-result-type"
+
+
+@dataclass(frozen=True)
+class Breach:
+    """One kind of breach, with the first raw sample and how often it was seen."""
+
+    kind: BreachKind
+    detail: str
+    sample: str
+    """The raw bytes, at most 256, as Python's ``backslashreplace`` ASCII."""
+    count: int = 1
+
+
+class Moment(StrEnum):
+    """When a listing was taken."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+class ItemKind(StrEnum):
+    """What a server lists (the names of the MCP list methods)."""
+
+    TOOLS = "tools"
+    PROMPTS = "prompts"
+    RESOURCES = "resources"
+    TEMPLATES = "resourceTemplates"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All pages of one list, as raw JSON: typed parsing would drop unknown fields."""
+
+    kind: ItemKind
+    moment: Moment
+    items: tuple[Json, ...]
+    """Objects only; what is none is a ``malformed-item`` breach."""
+    state: str = COMPLETE
+    """``complete``, ``not offered``, or why it is not whole."""
+    digest: str = ""
+    """SHA-256 over all items seen, those beyond the cap included."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request that carried an input of ours to a tool, prompt or resource."""
+
+    number: int
+    """Position within its session, from 1."""
+    kind: ItemKind
+    target: str
+    """Name of the tool or prompt, or the URI (template) of the resource."""
+    parameter: str
+    """JSON pointer of the argument that was changed; empty for a valid call."""
+    family: str
+    """``valid`` or the payload family's id."""
+    payload: str
+    """Id of the payload inside its family; empty for a valid call."""
+    nonce: str
+    arguments: Json
+    """As sent, or ``{"…": "N bytes"}`` where longer than 4 KiB."""
+    status: CallStatus
+    reply: str
+    """The raw JSON of result or error, at most 4 KiB, planted secrets masked."""
+    reply_bytes: int = 0
+    expected: str = ""
+    """The computed string whose presence in the reply is the proof; empty when there is none."""
+    proven: bool = False
+    """``expected`` stands in the reply and nowhere in the request."""
+    canaries: tuple[CanaryHit, ...] = ()
+    milliseconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class ServerRequest:
+    """Requests that the server sent to us, by method."""
+
+    method: str
+    count: int
+    answer: str
+    """``answered`` or ``refused``."""
+    sample: str = ""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who we said we are."""
+
+    name: str
+    version: str
+    capabilities: dict[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """One conversation, as the probe returns it. It knows nothing of containers."""
+
+    role: str
+    """``main``, ``identity``, ``stateless``."""
+    era: Era
+    identity: Identity
+    end: SessionEnd
+    end_detail: str = ""
+    offered_version: str = ""
+    version: str = ""
+    """The protocol version in use; empty when there was no agreement."""
+    server_info: Json = None
+    capabilities: Json = None
+    instructions: str = ""
+    listings: tuple[Listing, ...] = ()
+    calls: tuple[Call, ...] = ()
+    breaches: tuple[Breach, ...] = ()
+    server_requests: tuple[ServerRequest, ...] = ()
+    notifications: dict[str, int] = field(default_factory=dict)
+    notification_canaries: tuple[CanaryHit, ...] = ()
+    not_called: dict[str, str] = field(default_factory=dict)
+    """Tool -> why it could not be called."""
+    left_out: tuple[str, ...] = ()
+    """What a bound kept out of this transcript, one sentence each."""
+    first_answer_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class Session:
+    """One conversation and the container it was held with."""
+
+    transcript: Transcript
+    container: ContainerFacts
+
+
+@dataclass(frozen=True)
+class StartAttempt:
+    """One start of the server on the relaxation ladder."""
+
+    relaxation: Relaxation
+    outcome: str
+    """``answered`` or why not."""
+    exit_code: int | None = None
+    stderr: str = ""
+
+
+@dataclass(frozen=True)
+class Location:
+    """A line of the checkout. ``path`` is relative to the repository's root, ``/``-separated."""
+
+    path: str
+    line: int
+    why: str
+    """How the line was chosen (``description``, ``registration``, ``definition``, ``command``…)."""
+
+
+@dataclass(frozen=True)
+class Observations:
+    """All that was seen in a run, without judgement. Rules read nothing else."""
+
+    image: ImageFacts
+    planted: tuple[str, ...] = ()
+    """The places of the planted secrets; their values are never stored."""
+    limits: Limits = Limits()
+    attempts: tuple[StartAttempt, ...] = ()
+    sessions: tuple[Session, ...] = ()
+    definitions: dict[str, Location] = field(default_factory=dict)
+    """``tools/NAME`` (or another subject) -> the line that defines it; ``""`` is the fallback."""
+    left_out: tuple[str, ...] = ()
+
+
+# --- findings -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RuleInfo:
+    """What a rule is: the source of its documentation and of its SARIF descriptor."""
+
+    id: str
+    """Kebab-case, never reused; the anchor in the docs."""
+    title: str
+    """One line, constant text."""
+    class_: RiskClass
+    """The worst class the rule gives under the default profile."""
+    evidence: Evidence
+    """The usual evidence of its findings."""
+    what: str
+    proof: str
+    quiet_when: str
+    fix: str
+    seed_class: RiskClass | None = None
+    """The article's class, under ``--profile seed``; ``None`` when the article has no such line."""
+    cwe: tuple[int, ...] = ()
+
+    __pydantic_config__ = PLAIN_NAMES
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule says of an observation."""
+
+    rule: str
+    class_: RiskClass
+    confidence: Confidence
+    evidence: Evidence
+    subject: str
+    """``tools/NAME``, ``tools/NAME#/pointer``, ``prompts/NAME``, ``resources/URI``, ``server``…"""
+    message: str
+    """One sentence for a reviewer; may quote the peer, at most 1,000 characters."""
+    fingerprint: str
+    """SHA-256 (hex) of rule, subject and the normalised fact: equal over runs."""
+    location: Location | None = None
+    reproducer: tuple[str, ...] = ()
+    """The JSON-RPC lines, in order, that show it again; empty when no input is needed."""
+    command: tuple[str, ...] = ()
+    """The ``docker run …`` to send them to."""
+    suppressed: str = ""
+    """Why it does not count; empty when it does."""
+
+    __pydantic_config__ = PLAIN_NAMES
+
+
+# --- the answer -----------------------------------------------------------------------------------
+
+
+class ToolOutcome(StrEnum):
+    """What became of a listed tool."""
+
+    CALLED = "called"
+    REFUSED = "refused"
+    """It answered every call, the valid one too, with an error."""
+    CRASHED = "crashed"
+    """Its valid call ended or hung the server."""
+    NEEDS_CREDENTIALS = "needs credentials"
+    NOT_CALLABLE = "not callable"
+    """No call could be made: unusable schema or name."""
+    NOT_REACHED = "not reached"
+    """The run ended before its turn. Counts against the coverage floor."""
+
+
+@dataclass(frozen=True)
+class ToolCoverage:
+    """How far one tool was tested."""
+
+    outcome: ToolOutcome
+    reason: str = ""
+    calls: int = 0
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What the run evaluated, and what it did not."""
+
+    tools: dict[str, ToolCoverage] = field(default_factory=dict)
+    witnesses: dict[str, str] = field(default_factory=dict)
+    scanners: dict[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    """Why the run is below the coverage floor, one sentence each; empty when it is not."""
+
+
+@dataclass(frozen=True)
+class Deduction:
+    """One line of the static score's arithmetic."""
+
+    rule: str
+    count: int
+    points: float
+
+
+@dataclass(frozen=True)
+class ScoreDetail:
+    """``score = static × multiplier``, with all that is needed to recompute it by hand."""
+
+    static: float
+    deductions: tuple[Deduction, ...]
+    multiplier: float
+    decided_by: tuple[str, ...]
+    """Fingerprints of the findings of the worst class."""
+    arithmetic: str
+    """The formula with its numbers, one line."""
+
+
+@dataclass(frozen=True)
+class GateCondition:
+    """One condition of the gate and how it came out."""
+
+    name: str
+    value: str
+    limit: str
+    held: bool
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """Facts of this very run; all of them volatile."""
+
+    id: str = ""
+    started: str = ""
+    """RFC 3339, UTC."""
+    seconds: float = 0.0
+    phases: dict[str, float] = field(default_factory=dict)
+    """Phase -> seconds."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The whole answer; ``report.json`` is this type, serialised."""
+
+    verdict: Verdict
+    score: float | None
+    multiplier_class: str
+    """``critical``, ``high``, ``medium``, ``clean``; empty when there is no score."""
+    score_detail: ScoreDetail | None
+    gate: tuple[GateCondition, ...]
+    findings: tuple[Finding, ...]
+    coverage: Coverage
+    observations: Observations | None
+    profile: Profile = Profile.DEFAULT
+    seed: int = 0
+    drift: tuple[Finding, ...] | None = None
+    """``None``: nothing was compared."""
+    error: str = ""
+    """Why the run broke off; empty when it did not."""
+    versions: dict[str, str] = field(default_factory=dict)
+    limits: tuple[str, ...] = ()
+    """What a bound kept out of this report, one sentence each."""
+    run: RunFacts = RunFacts()
+    schema_version: int = SCHEMA_VERSION
+
+
+VOLATILE: tuple[str, ...] = (
+    "run",
+    "versions",
+    "observations.sessions[].container.cgroup",
+    "observations.sessions[].container.stderr",
+    "observations.sessions[].container.stderr_bytes",
+    "observations.sessions[].container.tmpfs[].text",
+    "observations.sessions[].container.tmpfs[].size",
+    "observations.sessions[].transcript.calls[].reply",
+    "observations.sessions[].transcript.calls[].reply_bytes",
+    "observations.sessions[].transcript.calls[].milliseconds",
+    "observations.sessions[].transcript.first_answer_ms",
+    "observations.attempts[].stderr",
+)
+"""Paths in ``report.json`` that may differ between two runs of one image: times, counters, and the
+peer's own words (which may hold times). Everything else must be equal byte for byte."""
+
+
+FoundCanaries = Mapping[str, tuple[CanaryHit, ...]]

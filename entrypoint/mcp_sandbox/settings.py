@@ -1,0 +1,151 @@
+"""Every option of a scan: one frozen model with its default, bounds and help text.
+
+The command's options, the README's table and (later) the action's inputs are generated from, or
+held against, this model. Field names are the option names with ``_`` for ``-``. Validation errors
+become one ``BadInput`` sentence in the front door.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from mcp_sandbox.errors import BadInput
+from mcp_sandbox.model import Limits, Profile
+
+
+class FailOn(StrEnum):
+    """Conditions that fail the gate."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    INCONCLUSIVE = "inconclusive"
+
+
+_SIZE = re.compile(r"([0-9]+)([bkmg]?)", re.ASCII | re.IGNORECASE)
+_UNIT = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30}
+
+
+def parse_size(value: object) -> object:
+    """``256m`` -> bytes, as the docker CLI reads it. Other types pass through to the validator."""
+    if not isinstance(value, str):
+        return value
+    match = _SIZE.fullmatch(value.strip())
+    if match is None:
+        raise ValueError("expected a size such as 256m or 1g")
+    return int(match[1]) * _UNIT[match[2].lower()]
+
+
+def parse_assignment(value: str) -> str:
+    """Check one ``NAME=VALUE``."""
+    name, equals, _ = value.partition("=")
+    if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ValueError(f"expected NAME=VALUE, got {value!r}")
+    if "\0" in value:
+        raise ValueError("a NUL character cannot stand in the environment")
+    return value
+
+
+Size = Annotated[int, BeforeValidator(parse_size)]
+Assignment = Annotated[str, BeforeValidator(parse_assignment)]
+
+
+class Settings(BaseModel):
+    """The options of ``mcp-sandbox scan``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    context: Path | None = Field(None, description="Folder with the server's Dockerfile.")
+    image: str | None = Field(None, description="Scan this image instead of building one.")
+    dockerfile: Path | None = Field(
+        None, description="Dockerfile to build, relative to the context (default: Dockerfile)."
+    )
+    build_network: Literal["default", "none"] = Field(
+        "default", description="Network of the build's RUN steps."
+    )
+    build_timeout: int = Field(1200, ge=10, le=7200, description="Seconds the build may take.")
+    out: Path = Field(
+        Path("mcp-sandbox-report"), description="Folder for report.json, results.sarif, summary.md."
+    )
+    transport: Literal["stdio"] = Field("stdio", description="How to speak to the server.")
+    network: Literal["none"] = Field("none", description="The server's network.")
+    env: tuple[Assignment, ...] = Field(
+        (), description="NAME=VALUE for the server's environment; may be repeated."
+    )
+    fail_below: float = Field(
+        0, ge=0, le=100, description="Fail the gate when the score is below this."
+    )
+    fail_on: tuple[FailOn, ...] = Field(
+        (FailOn.CRITICAL, FailOn.HIGH),
+        description="Fail the gate on findings of these classes, or on an inconclusive run.",
+    )
+    profile: Profile = Field(
+        Profile.DEFAULT,
+        description="`default` asks for proof; `seed` applies the article's classes to the letter.",
+    )
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="Seed of every generated input.")
+    timeout: int = Field(900, ge=10, le=7200, description="Seconds the probing may take in all.")
+    start_timeout: float = Field(
+        30, gt=0, le=600, description="Seconds until the server's first answer, per start."
+    )
+    call_timeout: float = Field(10, gt=0, le=300, description="Seconds for one call.")
+    max_calls: int = Field(
+        5000, ge=1, le=1_000_000, description="Most calls of a run, shared among the tools."
+    )
+    memory: Size = Field(
+        Limits().memory, ge=6 * 2**20, le=2**40, description="The server's memory, swap included."
+    )
+    cpus: float = Field(Limits().cpus, ge=0.01, le=1024, description="The server's CPUs.")
+    pids: int = Field(Limits().pids, ge=1, le=2**22, description="The server's processes.")
+    helper_image: str = Field(
+        "mcp-sandbox-action:local",
+        description="Our own image, for the helper that reads the server's /tmp.",
+    )
+    args: tuple[str, ...] = Field((), description="Arguments for the server itself, after `--`.")
+    docker_host: str | None = Field(None, description="Engine address (default: DOCKER_HOST).")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.context is None) == (self.image is None):
+            raise ValueError("give either a folder with a Dockerfile, or --image REF")
+        if self.image is not None and self.dockerfile is not None:
+            raise ValueError("--dockerfile goes with a folder, not with --image")
+        if self.image is not None and (not self.image or self.image.startswith("-")):
+            raise ValueError(f"{self.image!r} is no image reference")
+        return self
+
+    @property
+    def limits(self) -> Limits:
+        """The server container's limits."""
+        return Limits(memory=self.memory, cpus=self.cpus, pids=self.pids)
+
+
+def option(name: str) -> str:
+    """``fail_below`` -> ``--fail-below``."""
+    return "--" + name.replace("_", "-")
+
+
+def load(values: dict[str, Any]) -> Settings:
+    """Validate raw values.
+
+    Raises ``BadInput`` with one sentence that names the first wrong option; an unknown one gets a
+    suggestion.
+    """
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+            hint = f"; did you mean {option(near[0])}?" if near else ""
+            raise BadInput(f"There is no option {option(name)}{hint}.") from error
+        text = first["msg"].removeprefix("Value error, ")
+        where = f"{option(name)}: " if name else ""
+        raise BadInput(f"{where}{text}.") from error
