@@ -13,7 +13,6 @@ A field whose name ends in ``_`` (``class_``) is written without it; see ``PLAIN
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -429,6 +428,8 @@ class Call:
     """The computed string whose presence in the reply is the proof; empty when there is none."""
     proven: bool = False
     """``expected`` stands in the reply and nowhere in the request."""
+    effect: str = ""
+    """Absolute path inside the container whose existence is the proof; empty when there is none."""
     canaries: tuple[CanaryHit, ...] = ()
     milliseconds: float = 0.0
 
@@ -701,6 +702,3 @@ VOLATILE: tuple[str, ...] = (
 )
 """Paths in ``report.json`` that may differ between two runs of one image: times, counters, and the
 peer's own words (which may hold times). Everything else must be equal byte for byte."""
-
-
-FoundCanaries = Mapping[str, tuple[CanaryHit, ...]]
