@@ -1,0 +1,783 @@
+#!/usr/bin/env bash
+# A private Docker engine, and a stand-in for the base image, for machines that
+# have neither an engine nor an image registry. See usage() below.
+set -euo pipefail
+
+readonly SUITE=trixie
+readonly IMAGE=debian:trixie-slim
+readonly LABEL=dev.mcp-sandbox.standin
+readonly CA_LABEL=dev.mcp-sandbox.standin.ca
+readonly CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt
+readonly PACKAGES=(docker.io docker-cli docker-buildx docker-compose iptables ca-certificates)
+readonly DEFAULT_DIR=/var/lib/mcp-sandbox-engine
+
+usage() {
+    cat <<'USAGE'
+usage: scripts/dev-engine.sh start | stop [--keep] | status
+
+  start         start the engine, making it first where needed; prints one line
+                for the shell:  eval "$(scripts/dev-engine.sh start)"
+                Where a Docker engine already answers, that one is named and
+                nothing is started.
+  stop          end the engine and remove everything it made
+  stop --keep   end the engine, keep its files for a quick next start
+  status        say what runs where; exit 0 when an engine answers, else 3
+
+Environment:
+  MCP_SANDBOX_ENGINE_DIR     state folder (default: /var/lib/mcp-sandbox-engine).
+                             An engine in another folder gets a network namespace
+                             of its own, so that two can run side by side.
+  MCP_SANDBOX_ENGINE_NET     host | own: overrides that choice
+  MCP_SANDBOX_ENGINE_MIRROR  Debian mirror (default: from the host's apt sources)
+  MCP_SANDBOX_ENGINE_ROOTFS  copy the engine's files from the "rootfs" folder of
+                             another state folder instead of downloading them
+  MCP_SANDBOX_ENGINE_SHARE   further folders, separated by ":", whose paths mean
+                             the same to the engine as to the host
+USAGE
+}
+
+say() { printf 'dev-engine: %s\n' "$*" >&2; }
+die() {
+    local code=$1
+    shift
+    say "$*"
+    exit "$code"
+}
+
+# --- settings ---------------------------------------------------------------
+
+settings() {
+    DIR=${MCP_SANDBOX_ENGINE_DIR:-$DEFAULT_DIR}
+    # The path ends up in mount tables, in an export line and behind rm -rf:
+    # a small alphabet is cheaper than getting every quoting right.
+    [[ $DIR =~ ^/[A-Za-z0-9._/+-]+$ ]] ||
+        die 2 "MCP_SANDBOX_ENGINE_DIR must be an absolute path of letters, digits and . _ + - /, not '$DIR'."
+    DIR=$(realpath -m -- "$DIR")
+    CHECKOUT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+    local shared
+    for shared in /tmp "$CHECKOUT"; do
+        [[ $DIR/ != "$shared"/* ]] ||
+            die 2 "MCP_SANDBOX_ENGINE_DIR ($DIR) must not be inside $shared, which the engine shares with the host."
+    done
+    [[ $CHECKOUT/ != "$DIR"/* ]] || die 2 "MCP_SANDBOX_ENGINE_DIR ($DIR) must not hold this checkout."
+    case $DIR in
+        / | /bin | /boot | /dev* | /etc | /home | /lib* | /proc* | /root | /run | /sbin | /sys* | /usr | /usr/* | /var | /var/lib | /opt | /srv | /mnt)
+            die 2 "MCP_SANDBOX_ENGINE_DIR must be a folder of its own, not $DIR."
+            ;;
+    esac
+    MARKER=$DIR/.mcp-sandbox-engine
+    ROOTFS=$DIR/rootfs
+    STATE=$DIR/engine
+    SOCKET=$STATE/docker.sock
+    PIDFILE=$STATE/dockerd.pid
+    LOG=$STATE/dockerd.log
+    BIN=$DIR/bin
+    ((${#SOCKET} <= 104)) || die 2 "MCP_SANDBOX_ENGINE_DIR is too long for a socket path: $DIR"
+    TAG=$(printf %s "$DIR" | sha256sum | cut -c1-8)
+    local net=own
+    [[ $DIR != "$DEFAULT_DIR" ]] || net=host
+    NET=${MCP_SANDBOX_ENGINE_NET:-$net}
+    [[ $NET == host || $NET == own ]] || die 2 "MCP_SANDBOX_ENGINE_NET must be host or own, not '$NET'."
+    NETNS=mcpse-$TAG
+    VETH=mse$TAG
+    CGROUP=docker
+    [[ $NET == host ]] || CGROUP=mcp-sandbox-engine-$TAG
+}
+
+require_root() {
+    ((EUID == 0)) || die 3 "starting or stopping the private engine needs root: run this with sudo, or point DOCKER_HOST at an engine."
+}
+
+# --- talking to an engine ---------------------------------------------------
+
+# The engine's version, or failure. A docker CLI may be missing on the host,
+# so whatever can speak to a unix socket will do.
+engine_version() {
+    local host=$1 cli
+    if [[ $host == unix://* && ! -S ${host#unix://} ]]; then
+        return 1
+    fi
+    for cli in "$(command -v docker || true)" "$BIN/docker"; do
+        [[ -x $cli ]] || continue
+        timeout 10 "$cli" -H "$host" version --format '{{.Server.Version}}' 2>/dev/null && return
+    done
+    [[ $host == unix://* ]] && command -v curl >/dev/null || return 1
+    curl -sf --max-time 10 --unix-socket "${host#unix://}" http://engine/version 2>/dev/null |
+        grep -o '"Version":"[^"]*"' | head -n1 | cut -d'"' -f4 | grep .
+}
+
+# An engine that is not this script's, when one answers: its DOCKER_HOST.
+foreign_host() {
+    local host=${DOCKER_HOST:-unix:///var/run/docker.sock}
+    [[ $host != "unix://$SOCKET" ]] || return 1
+    engine_version "$host" >/dev/null || return 1
+    printf '%s\n' "$host"
+}
+
+docker_() { "$BIN/docker" -H "unix://$SOCKET" "$@"; }
+
+print_export() {
+    local path=":$PATH:"
+    path=${path//":$BIN:"/:}
+    if PATH=$path docker buildx version >/dev/null 2>&1; then
+        printf 'export DOCKER_HOST=unix://%s\n' "$SOCKET"
+    else
+        # shellcheck disable=SC2016  # the caller's shell is to expand $PATH
+        printf 'export DOCKER_HOST=unix://%s PATH=%s:$PATH\n' "$SOCKET" "$BIN"
+    fi
+}
+
+# --- processes --------------------------------------------------------------
+
+# Ours is a process whose root folder is our rootfs: no pid file can lie about
+# that, not after a reboot either.
+is_ours() { [[ -d $ROOTFS && /proc/$1/root/. -ef $ROOTFS/. ]]; }
+
+engine_pid() {
+    local pid
+    pid=$(cat "$PIDFILE" 2>/dev/null) && [[ $pid =~ ^[0-9]+$ ]] && is_ours "$pid" || return 1
+    printf '%s\n' "$pid"
+}
+
+# Every process of the engine: those in the chroot (dockerd, containerd, shims)
+# and all their descendants (the containers, which have roots of their own).
+our_pids() {
+    local proc pid parent changed=1 stat
+    local -A ours=() parents=()
+    for proc in /proc/[0-9]*; do
+        pid=${proc#/proc/}
+        stat=$(cat "$proc/stat" 2>/dev/null) || continue
+        # The second field is the name in parentheses and may hold anything.
+        stat=${stat##*) }
+        [[ ${stat%% *} != Z ]] || continue
+        parent=$(cut -d' ' -f2 <<<"$stat")
+        parents[$pid]=$parent
+        if is_ours "$pid"; then ours[$pid]=1; fi
+    done
+    while ((changed)); do
+        changed=0
+        for pid in "${!parents[@]}"; do
+            if [[ -z ${ours[$pid]:-} && -n ${ours[${parents[$pid]}]:-} ]]; then
+                ours[$pid]=1
+                changed=1
+            fi
+        done
+    done
+    ((${#ours[@]} == 0)) || printf '%s\n' "${!ours[@]}"
+}
+
+# wait_gone SECONDS PID: true when it ended in time.
+wait_gone() {
+    timeout "$1" tail --pid="$2" -s 0.1 -f /dev/null 2>/dev/null
+}
+
+end_processes() {
+    local pid
+    if pid=$(engine_pid); then
+        say "ending dockerd ($pid)"
+        kill -TERM "$pid" 2>/dev/null || true
+        wait_gone 30 "$pid" || say "dockerd did not end in 30 s: killing it"
+    fi
+    for _ in 1 2 3 4 5; do
+        mapfile -t pids < <(our_pids)
+        ((${#pids[@]})) || break
+        kill -KILL "${pids[@]}" 2>/dev/null || true
+        for pid in "${pids[@]}"; do
+            wait_gone 10 "$pid" || true
+        done
+    done
+    mapfile -t pids < <(our_pids)
+    ((${#pids[@]} == 0)) || die 3 "these processes of the engine will not end: ${pids[*]}"
+    rm -f "$PIDFILE" "$SOCKET"
+}
+
+# --- making the files -------------------------------------------------------
+
+# Runs a long command so that a signal to this script is handled at once, and
+# so that not even SIGKILL to it leaves the command, or a mount of it, behind.
+CHILD=
+alone() {
+    setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child=KILL --mount-proc "$@" 9>&- >&2 </dev/null &
+    CHILD=$!
+    local code=0
+    wait "$CHILD" || code=$?
+    CHILD=
+    return "$code"
+}
+
+install_needs() {
+    local missing=() pair
+    for pair in debootstrap:debootstrap ip:iproute2 flock:util-linux setpriv:util-linux; do
+        command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+    done
+    [[ -e /usr/share/keyrings/debian-archive-keyring.gpg ]] || missing+=(debian-archive-keyring)
+    ((${#missing[@]})) || return 0
+    command -v apt-get >/dev/null || die 3 "the private engine can be made on a Debian-family host only, and this one has no apt-get."
+    say "installing ${missing[*]}"
+    {
+        apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "${missing[@]}"
+    } >&2 </dev/null 9>&- || die 3 "apt-get could not install ${missing[*]}."
+}
+
+# Prints "URI SUITE" for each of Debian's own entries in the host's apt sources.
+apt_entries() {
+    local codename=$1 root=${2:-/etc/apt} file
+    for file in "$root"/sources.list.d/*.sources; do
+        [[ -f $file ]] || continue
+        awk -v codename="$codename" '
+            function flush(   i, j, u, s, nu, ns) {
+                if (types ~ /(^| )deb( |$)/ && enabled !~ /^(no|false|0)$/ && components ~ /(^| )main( |$)/ &&
+                    (signed == "" || signed ~ /debian-archive/)) {
+                    nu = split(uris, u, " "); ns = split(suites, s, " ")
+                    for (i = 1; i <= nu; i++) for (j = 1; j <= ns; j++) print u[i], s[j]
+                }
+                types = uris = suites = components = signed = enabled = key = ""
+            }
+            /^[ \t]*#/ { next }
+            /^[ \t]*$/ { flush(); next }
+            /^[^ \t]/ { key = tolower($1); sub(/:.*/, "", key); sub(/^[^:]*:[ \t]*/, "") }
+            { gsub(/[ \t\r]+/, " "); sub(/^ /, ""); sub(/ $/, "")
+              if (key == "types") types = types " " $0
+              else if (key == "uris") uris = uris " " $0
+              else if (key == "suites") suites = suites " " $0
+              else if (key == "components") components = components " " $0
+              else if (key == "signed-by") signed = signed " " $0
+              else if (key == "enabled") enabled = tolower($0) }
+            END { flush() }' "$file"
+    done
+    for file in "$root"/sources.list "$root"/sources.list.d/*.list; do
+        [[ -f $file ]] || continue
+        awk '$1 == "deb" {
+                sub(/#.*/, ""); options = ""
+                if (match($0, /\[[^]]*\]/)) { options = substr($0, RSTART, RLENGTH); sub(/\[[^]]*\]/, "") }
+                if (options ~ /signed-by/ && options !~ /debian-archive/) next
+                for (i = 4; i <= NF; i++) if ($i == "main") { print $2, $3; break }
+            }' "$file"
+    done | cat
+}
+
+# Prints "URI SUITE" for the suite we install, mapped from the host's own.
+mirrors() {
+    local root=${1:-/etc/apt} codename uri suite
+    if [[ -n ${MCP_SANDBOX_ENGINE_MIRROR:-} ]]; then
+        printf '%s %s\n' "$MCP_SANDBOX_ENGINE_MIRROR" "$SUITE"
+        return
+    fi
+    # shellcheck source=/dev/null
+    codename=$(. /etc/os-release && printf %s "${VERSION_CODENAME:-}")
+    while read -r uri suite; do
+        if [[ $uri == mirror+file:* ]]; then
+            uri=$(grep -m1 -oE '^https?://[^[:space:]]+' "${uri#mirror+file:}") || continue
+        fi
+        [[ $uri == http://* || $uri == https://* ]] || continue
+        uri=${uri%/}
+        case $suite in
+            "$codename" | stable | testing | "$SUITE") printf '%s %s\n' "$uri" "$SUITE" ;;
+            "$codename"-updates | stable-updates | "$SUITE"-updates) printf '%s %s\n' "$uri" "$SUITE-updates" ;;
+            "$codename"-security | stable-security | "$SUITE"-security) printf '%s %s\n' "$uri" "$SUITE-security" ;;
+        esac
+    done < <(apt_entries "$codename" "$root") | awk '!seen[$0]++'
+}
+
+write_sources() {
+    local tree=$1 uri suite
+    rm -f "$tree/etc/apt/sources.list"
+    mkdir -p "$tree/etc/apt/sources.list.d"
+    while read -r uri suite; do
+        printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n\n' "$uri" "$suite"
+    done < <(mirrors) >"$tree/etc/apt/sources.list.d/debian.sources"
+}
+
+copy_host_ca() {
+    local tree=$1 file
+    mkdir -p "$tree/etc/ssl/certs" "$tree/usr/local/share/ca-certificates"
+    [[ -f $CA_BUNDLE ]] || return 0
+    # Not through a symlink of the tree's own, and never into the host's file.
+    cp -L --remove-destination "$CA_BUNDLE" "$tree$CA_BUNDLE"
+    # update-ca-certificates writes the bundle anew when a build installs
+    # ca-certificates; it keeps what it finds here.
+    for file in /usr/local/share/ca-certificates/*.crt; do
+        [[ ! -f $file ]] || cp -L --remove-destination "$file" "$tree/usr/local/share/ca-certificates/"
+    done
+}
+
+resolv_conf() {
+    # A stub resolver on loopback means nothing in a container; systemd-resolved
+    # keeps the real servers beside it.
+    local real=/run/systemd/resolve/resolv.conf
+    if grep -q '^nameserver 127\.0\.0\.53' /etc/resolv.conf 2>/dev/null && [[ -f $real ]]; then
+        cat "$real"
+    else
+        cat /etc/resolv.conf
+    fi
+}
+
+# Removes a tree of ours, unless something is mounted in it: rm would go on
+# into a bind mount and delete the host's own files.
+mounts_under() {
+    # "findmnt -R DIR" finds nothing when DIR itself is no mount point, whatever
+    # is mounted deeper, so the whole table is asked.
+    findmnt --raw --noheadings --output TARGET | awk -v dir="$1" '$0 == dir || index($0, dir "/") == 1'
+}
+
+remove_tree() {
+    local mounts
+    [[ -e $1 || -L $1 ]] || return 0
+    mounts=$(mounts_under "$1")
+    [[ -z $mounts ]] || die 3 "refusing to remove $1 while something is mounted in it: ${mounts//$'\n'/, }"
+    rm -rf --one-file-system -- "$1"
+}
+
+make_rootfs() {
+    local partial=$DIR/rootfs.partial mirror base
+    if [[ -n ${MCP_SANDBOX_ENGINE_ROOTFS:-} ]]; then
+        [[ -x $MCP_SANDBOX_ENGINE_ROOTFS/usr/sbin/dockerd ]] ||
+            die 2 "MCP_SANDBOX_ENGINE_ROOTFS ($MCP_SANDBOX_ENGINE_ROOTFS) holds no engine."
+        say "copying the engine's files from $MCP_SANDBOX_ENGINE_ROOTFS"
+        alone cp -a --reflink=auto --one-file-system -- "$MCP_SANDBOX_ENGINE_ROOTFS" "$partial" ||
+            die 3 "copying $MCP_SANDBOX_ENGINE_ROOTFS failed."
+        mv -- "$partial" "$ROOTFS"
+        return
+    fi
+    mirror=$(mirrors | awk -v s="$SUITE" '$2 == s { print $1; exit }')
+    [[ -n $mirror ]] ||
+        die 3 "the host's apt sources name no Debian mirror: set MCP_SANDBOX_ENGINE_MIRROR to one."
+    say "making the base files (debootstrap $SUITE)"
+    alone debootstrap --variant=minbase "$SUITE" "$partial" "$mirror" >"$DIR/debootstrap.log" 2>&1 ||
+        die 3 "debootstrap failed; the last lines of $DIR/debootstrap.log: $(tail -n3 "$DIR/debootstrap.log")"
+    write_sources "$partial"
+    rm -rf "$partial"/var/lib/apt/lists/* "$partial"/var/cache/apt/archives/*.deb
+    # As in the image this stands in for: no documentation, no package caches.
+    cat >"$partial/etc/dpkg/dpkg.cfg.d/docker" <<'CONF'
+force-unsafe-io
+path-exclude /usr/share/doc/*
+path-include /usr/share/doc/*/copyright
+path-exclude /usr/share/man/*
+path-exclude /usr/share/locale/*
+path-exclude /usr/share/info/*
+CONF
+    cat >"$partial/etc/apt/apt.conf.d/docker" <<'CONF'
+DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb /var/cache/apt/archives/partial/*.deb /var/cache/apt/*.bin || true"; };
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+Acquire::Languages "none";
+Acquire::GzipIndexes "true";
+Apt::AutoRemove::SuggestsImportant "false";
+CONF
+    printf '#!/bin/sh\nexit 101\n' >"$partial/usr/sbin/policy-rc.d"
+    chmod 755 "$partial/usr/sbin/policy-rc.d"
+    find "$partial"/usr/share/{doc,man,locale,info} -mindepth 1 ! -name copyright ! -type d -delete 2>/dev/null || true
+    base=$DIR/standin.tar.partial
+    alone tar -C "$partial" --one-file-system --numeric-owner --exclude=./dev/* -cf "$base" . || die 3 "packing the stand-in failed."
+
+    say "installing the engine (${PACKAGES[*]})"
+    resolv_conf >"$partial/etc/resolv.conf"
+    copy_host_ca "$partial"
+    # shellcheck disable=SC2016  # expanded by the inner shell
+    alone sh -ec '
+        root=$1; shift
+        mount -t proc proc "$root/proc"
+        mount --bind /dev "$root/dev"
+        exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive \
+            sh -ec "apt-get -q update; apt-get -q install -y --no-install-recommends \"\$@\"" sh "$@"
+    ' sh "$partial" "${PACKAGES[@]}" >>"$DIR/debootstrap.log" 2>&1 ||
+        die 3 "installing the engine failed; the last lines of $DIR/debootstrap.log: $(tail -n3 "$DIR/debootstrap.log")"
+    rm -rf "$partial"/var/lib/apt/lists/*
+    # Inside the rootfs, so that a copy of it (MCP_SANDBOX_ENGINE_ROOTFS) is whole.
+    mv -- "$base" "$partial/standin.tar"
+    mv -- "$partial" "$ROOTFS"
+    rm -f "$DIR/debootstrap.log"
+}
+
+# The CLI is made for another glibc than the host's, so it runs on its own
+# loader. Not in the chroot: there, only the shared folders would be the host's.
+write_wrapper() {
+    local loader libs
+    loader=$(find "$ROOTFS"/usr/lib/*-linux-gnu*/ -maxdepth 1 -name 'ld-linux*.so.*' | head -n1)
+    libs=$(dirname -- "$loader")
+    mkdir -p "$BIN"
+    cat >"$BIN/docker.partial" <<WRAPPER
+#!/bin/sh
+# Made by scripts/dev-engine.sh: the private engine's docker CLI and its plugins.
+root='$ROOTFS' loader='$loader' libs='$libs'
+WRAPPER
+    cat >>"$BIN/docker.partial" <<'WRAPPER'
+run() {
+    program=$1
+    shift
+    exec "$loader" --library-path "$libs" --argv0 "${program##*/}" "$program" "$@"
+}
+# The CLI would look for its plugins in the host's folders, so those commands go
+# to the plugin here, in the way that the CLI itself calls it.
+skip= command=
+for word; do
+    if [ -n "$skip" ]; then skip=; continue; fi
+    case $word in
+        -H | --host | -c | --context | --config | -l | --log-level | --tlscacert | --tlscert | --tlskey) skip=1 ;;
+        -*) ;;
+        *) command=$word; break ;;
+    esac
+done
+plugin() {
+    name=$1
+    shift
+    DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND=docker
+    export DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND
+    run "$root/usr/libexec/docker/cli-plugins/docker-$name" "$@"
+}
+case $command in
+    buildx | compose) plugin "$command" "$@" ;;
+    build)
+        # "docker build" is "docker buildx build" to the CLI too.
+        n=$# put=
+        while [ "$n" -gt 0 ]; do
+            if [ -z "$put" ] && [ "$1" = build ]; then set -- "$@" buildx; put=1; fi
+            set -- "$@" "$1"
+            shift
+            n=$((n - 1))
+        done
+        plugin buildx "$@"
+        ;;
+    *) run "$root/usr/bin/docker" "$@" ;;
+esac
+WRAPPER
+    chmod 755 "$BIN/docker.partial"
+    mv -- "$BIN/docker.partial" "$BIN/docker"
+}
+
+# --- network ----------------------------------------------------------------
+
+iptables_() { chroot "$ROOTFS" /usr/sbin/iptables -w 10 "$@"; }
+
+uplink_mtu() {
+    local device
+    device=$(ip -o route show default | grep -oE ' dev [^ ]+' | awk 'NR == 1 { print $2 }')
+    cat "/sys/class/net/${device:-lo}/mtu" 2>/dev/null || echo 1500
+}
+
+# An engine beside another one lives in a network namespace of its own: two
+# dockerds in one namespace flush each other's iptables chains at every start.
+make_network() {
+    local n i subnet routes mtu
+    remove_network
+    mtu=$(uplink_mtu)
+    ip netns add "$NETNS"
+    routes=$(ip -o -4 addr show; ip -o -4 route show)
+    n=$((16#${TAG:0:4} % 250))
+    for i in $(seq 0 249); do
+        # The range set apart for benchmarks between networks: nobody routes it.
+        subnet=198.18.$(((n + i) % 250))
+        [[ $routes == *"$subnet."* ]] || break
+    done
+    ip link add "$VETH" mtu "$mtu" type veth peer name eth0 mtu "$mtu" netns "$NETNS"
+    ip addr add "$subnet.1/30" dev "$VETH"
+    ip link set "$VETH" up
+    ip -n "$NETNS" addr add "$subnet.2/30" dev eth0
+    ip -n "$NETNS" link set lo up
+    ip -n "$NETNS" link set eth0 up
+    ip -n "$NETNS" route add default via "$subnet.1"
+    [[ -e $DIR/ip_forward ]] || cat /proc/sys/net/ipv4/ip_forward >"$DIR/ip_forward"
+    echo 1 >/proc/sys/net/ipv4/ip_forward
+    iptables_ -t nat -A POSTROUTING -s "$subnet.0/30" ! -o "$VETH" -m comment --comment "$NETNS" -j MASQUERADE
+    iptables_ -I FORWARD -i "$VETH" -m comment --comment "$NETNS" -j ACCEPT
+    iptables_ -I FORWARD -o "$VETH" -m comment --comment "$NETNS" -j ACCEPT
+}
+
+# drop_rules TABLE PATTERN: deletes the rules that match, whatever their chain.
+drop_rules() {
+    local rule words
+    while read -r rule; do
+        # iptables quotes as a shell does, and only comments can need it.
+        mapfile -t words < <(xargs -n1 printf '%s\n' <<<"$rule")
+        iptables_ -t "$1" -D "${words[@]:1}" || true
+    done < <(iptables_ -t "$1" -S 2>/dev/null | grep -E -- "^-A .*$2" || true)
+}
+
+remove_network() {
+    [[ -x $ROOTFS/usr/sbin/iptables ]] || return 0
+    drop_rules nat "--comment \"?$NETNS\"?( |\$)"
+    drop_rules filter "--comment \"?$NETNS\"?( |\$)"
+    if ip link show "$VETH" >/dev/null 2>&1; then ip link del "$VETH"; fi
+    if [[ -e /run/netns/$NETNS ]]; then ip netns del "$NETNS"; fi
+}
+
+# Names of the bridges that this engine made, from its own records: they are
+# there after a crash too.
+our_bridges() {
+    local kv=$STATE/data/network/files/local-kv.db
+    [[ -f $kv ]] || return 0
+    grep -aoE '"BridgeName":"[A-Za-z0-9._-]+"' "$kv" | cut -d'"' -f4 | sort -u
+}
+
+# What dockerd leaves in the host's network when it ends.
+remove_host_network() {
+    local bridge chain
+    [[ -x $ROOTFS/usr/sbin/iptables ]] || return 0
+    while read -r bridge; do
+        [[ $bridge != docker0 || -e $DIR/made-docker0 ]] || continue
+        drop_rules nat " (-[io]) $bridge( |\$)"
+        drop_rules filter " (-[io]) $bridge( |\$)"
+        if ip link show "$bridge" type bridge >/dev/null 2>&1; then ip link del "$bridge"; fi
+    done < <(our_bridges)
+    [[ -e $DIR/made-docker0 ]] || return 0
+    # There was no other engine's network here before ours, so the chains are ours.
+    drop_rules nat " -j DOCKER( |\$)"
+    drop_rules filter " -j DOCKER(-USER|-ISOLATION-STAGE-[12])?( |\$)"
+    for chain in nat:DOCKER filter:DOCKER filter:DOCKER-ISOLATION-STAGE-1 filter:DOCKER-ISOLATION-STAGE-2 filter:DOCKER-USER; do
+        iptables_ -t "${chain%%:*}" -F "${chain#*:}" 2>/dev/null || true
+        iptables_ -t "${chain%%:*}" -X "${chain#*:}" 2>/dev/null || true
+    done
+    if [[ -s $DIR/made-docker0 ]]; then iptables_ -P FORWARD "$(cat "$DIR/made-docker0")" || true; fi
+    rm -f "$DIR/made-docker0"
+}
+
+note_host_network() {
+    [[ ! -e $DIR/made-docker0 ]] || return 0
+    ! ip link show docker0 >/dev/null 2>&1 || return 0
+    # Holds the policy of FORWARD from before dockerd sets it to DROP.
+    iptables_ -S FORWARD 2>/dev/null | awk '$1 == "-P" { print $3 }' >"$DIR/made-docker0.partial" || true
+    mv -- "$DIR/made-docker0.partial" "$DIR/made-docker0"
+    [[ -e $DIR/ip_forward ]] || cat /proc/sys/net/ipv4/ip_forward >"$DIR/ip_forward"
+}
+
+# --- running it -------------------------------------------------------------
+
+shared_folders() {
+    local folder extra
+    printf '%s\n' /tmp
+    IFS=: read -ra extra <<<"${MCP_SANDBOX_ENGINE_SHARE:-}"
+    for folder in "$CHECKOUT" "${extra[@]}"; do
+        [[ -n $folder && $folder/ != /tmp/* ]] || continue
+        [[ $folder == /* && -d $folder ]] || die 2 "cannot share '$folder' with the engine: no such folder."
+        # One of these would hide the engine's own files, or hold itself.
+        case $folder in
+            / | /bin | /bin/* | /dev | /dev/* | /etc | /etc/* | /lib* | /proc | /proc/* | /run | /sbin | /sbin/* | /sys | /sys/* | /usr | /usr/bin | /usr/lib | /usr/sbin | /var | /var/lib)
+                die 2 "cannot share '$folder' with the engine: it has its own."
+                ;;
+        esac
+        printf '%s\n' "$folder"
+    done
+}
+
+# Runs in the engine's own mount namespace: the host never sees these mounts, and
+# they end with the last process in it, however that ends.
+mount_shares() {
+    local root=$1 folder
+    shift
+    for folder; do
+        mkdir -p "$root$folder"
+        if ! mountpoint -q "$root$folder"; then mount --rbind "$folder" "$root$folder"; fi
+    done
+}
+
+enter_engine() {
+    local root=$1 state=$2 folder
+    mount --bind "$root" "$root"
+    for folder in proc sys dev; do mount --rbind "/$folder" "$root/$folder"; done
+    # Volatile, so that no crash can leave a stale pid file or socket.
+    mount -t tmpfs -o mode=755 tmpfs "$root/run"
+    mkdir -p "$root$state"
+    mount --bind "$state" "$root$state"
+    mount_shares "$root" "${@:3:SHARES}"
+    shift $((2 + SHARES))
+    echo "$BASHPID" >"$state/dockerd.pid"
+    exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
+        HTTP_PROXY="${HTTP_PROXY:-}" HTTPS_PROXY="${HTTPS_PROXY:-}" NO_PROXY="${NO_PROXY:-}" \
+        chroot "$root" /usr/sbin/dockerd "$@"
+}
+
+launch() {
+    local in_net=() shares pid deadline
+    mapfile -t shares < <(shared_folders)
+    mkdir -p "$STATE/data"
+    resolv_conf >"$ROOTFS/etc/resolv.conf"
+    copy_host_ca "$ROOTFS"
+    if [[ $NET == own ]]; then
+        make_network
+        in_net=(nsenter "--net=/run/netns/$NETNS")
+    else
+        note_host_network
+    fi
+    say "starting dockerd"
+    STARTED=1
+    # Nothing of the caller's stays open in it: not the lock, not the pipe that
+    # the caller reads the export line from.
+    SHARES=${#shares[@]} setsid "${in_net[@]}" unshare --mount --propagation slave \
+        bash -ec "$(declare -f mount_shares enter_engine)"'; enter_engine "$@"' dev-engine \
+        "$ROOTFS" "$STATE" "${shares[@]}" \
+        --host "unix://$SOCKET" --data-root "$STATE/data" --cgroup-parent "/$CGROUP" \
+        --mtu "$(uplink_mtu)" --shutdown-timeout 5 \
+        >"$LOG" 2>&1 </dev/null 9>&- &
+    pid=$!
+    disown "$pid"
+    deadline=$((SECONDS + 60))
+    until engine_version "unix://$SOCKET" >/dev/null; do
+        kill -0 "$pid" 2>/dev/null || die 3 "dockerd ended at once; the last lines of $LOG: $(tail -n3 "$LOG")"
+        ((SECONDS < deadline)) || die 3 "dockerd does not answer on $SOCKET after 60 s; see $LOG"
+        read -rt 0.1 _ < <(tail --pid="$pid" -f /dev/null) || true
+    done
+}
+
+ca_digest() {
+    {
+        cat "$CA_BUNDLE" 2>/dev/null || true
+        cat /usr/local/share/ca-certificates/*.crt 2>/dev/null || true
+    } | sha256sum | cut -c1-16
+}
+
+import_standin() {
+    local digest have tar=$ROOTFS/standin.tar work
+    digest=$(ca_digest)
+    have=$(docker_ image inspect --format "{{index .Config.Labels \"$LABEL\"}} {{index .Config.Labels \"$CA_LABEL\"}}" "$IMAGE" 2>/dev/null || true)
+    # The real image, should someone have loaded it, is left alone.
+    if [[ $have == "1 $digest" || (-n $have && $have != "1 "*) ]]; then return 0; fi
+    say "importing the stand-in for $IMAGE"
+    work=$DIR/import.partial
+    remove_tree "$work"
+    mkdir -p "$work/ca"
+    copy_host_ca "$work/ca"
+    cp --reflink=auto "$tar" "$work/image.tar"
+    # Files only: docker takes no tar that names a folder twice.
+    (cd "$work/ca" && find . -type f -exec tar --numeric-owner -rf "$work/image.tar" {} +)
+    docker_ import --change "LABEL $LABEL=1" --change "LABEL $CA_LABEL=$digest" \
+        --change 'CMD ["bash"]' \
+        --change "ENV SSL_CERT_FILE=$CA_BUNDLE PIP_CERT=$CA_BUNDLE REQUESTS_CA_BUNDLE=$CA_BUNDLE CURL_CA_BUNDLE=$CA_BUNDLE NODE_EXTRA_CA_CERTS=$CA_BUNDLE GIT_SSL_CAINFO=$CA_BUNDLE CARGO_HTTP_CAINFO=$CA_BUNDLE" \
+        "$work/image.tar" "$IMAGE" >/dev/null
+    remove_tree "$work"
+}
+
+# --- the three commands -----------------------------------------------------
+
+take_lock() {
+    local lock=$DIR/lock
+    while :; do
+        mkdir -p "$DIR"
+        exec 9>>"$lock"
+        if ! flock -n 9; then
+            say "waiting for another dev-engine.sh on $DIR"
+            flock -w 900 9 || die 3 "another dev-engine.sh has held $lock for 15 minutes."
+        fi
+        # The holder before us may have been "stop", which removes the file.
+        [[ -e $lock && /proc/self/fd/9 -ef $lock ]] && return
+    done
+}
+
+claim_dir() {
+    if [[ -d $DIR && ! -e $MARKER ]]; then
+        [[ -z $(find "$DIR" -mindepth 1 -maxdepth 1 ! -name lock -print -quit) ]] ||
+            die 2 "$DIR has files that are not this script's: name another folder in MCP_SANDBOX_ENGINE_DIR."
+    fi
+}
+
+STARTED=
+interrupted() {
+    trap - INT TERM HUP
+    say "interrupted"
+    [[ -z $CHILD ]] || kill -KILL "$CHILD" 2>/dev/null || true
+    [[ -z $STARTED ]] || end_processes
+    exit "$1"
+}
+
+clear_partial() {
+    remove_tree "$DIR/rootfs.partial"
+    remove_tree "$DIR/import.partial"
+    rm -f "$DIR/standin.tar.partial"
+}
+
+start() {
+    local host shares pid
+    if host=$(foreign_host); then
+        say "an engine already answers at $host: nothing started"
+        printf 'export DOCKER_HOST=%s\n' "$host"
+        return
+    fi
+    require_root
+    claim_dir
+    trap 'interrupted 130' INT
+    trap 'interrupted 143' TERM HUP
+    install_needs
+    take_lock
+    : >"$MARKER"
+    clear_partial
+    [[ -d $ROOTFS ]] || make_rootfs
+    write_wrapper
+    if pid=$(engine_pid) && engine_version "unix://$SOCKET" >/dev/null; then
+        # Another checkout may have started it.
+        mapfile -t shares < <(shared_folders)
+        nsenter --target "$pid" --mount bash -ec "$(declare -f mount_shares)"'; mount_shares "$@"' dev-engine "$ROOTFS" "${shares[@]}"
+    else
+        end_processes
+        launch
+    fi
+    import_standin
+    STARTED=
+    print_export
+}
+
+remove_cgroups() {
+    local folder
+    for folder in /sys/fs/cgroup/*/"$CGROUP" /sys/fs/cgroup/"$CGROUP"; do
+        [[ ! -d $folder ]] || find "$folder" -depth -type d -exec rmdir {} + 2>/dev/null || true
+    done
+}
+
+stop() {
+    local keep=$1 mounts
+    if [[ ! -e $MARKER ]]; then
+        claim_dir
+        say "nothing to stop at $DIR"
+        return
+    fi
+    require_root
+    take_lock
+    end_processes
+    remove_network
+    remove_host_network
+    if [[ -s $DIR/ip_forward && $(cat "$DIR/ip_forward") == 0 ]]; then : ; fi
+    remove_cgroups
+    if [[ $keep == keep ]]; then
+        clear_partial
+        say "stopped; the files in $DIR are kept"
+        return
+    fi
+    mounts=$(mounts_under "$DIR")
+    [[ -z $mounts ]] || die 3 "refusing to remove $DIR while something is mounted in it: ${mounts//$'\n'/, }"
+    remove_tree "$DIR"
+    say "stopped, and $DIR is removed"
+}
+
+status() {
+    local host version standin=no cli
+    if version=$(engine_version "unix://$SOCKET"); then
+        host=unix://$SOCKET
+        printf 'private engine at %s\n' "$host"
+    elif host=$(foreign_host); then
+        version=$(engine_version "$host")
+        printf 'engine at %s (not started by this script)\n' "$host"
+    else
+        printf 'no engine answers\n'
+        return 3
+    fi
+    for cli in "$BIN/docker" "$(command -v docker || true)"; do
+        [[ -x $cli ]] || continue
+        if [[ $("$cli" -H "$host" image inspect --format "{{index .Config.Labels \"$LABEL\"}}" "$IMAGE" 2>/dev/null) == 1 ]]; then standin=yes; fi
+        break
+    done
+    printf 'version: %s\nstand-in for %s: %s\n' "$version" "$IMAGE" "$standin"
+}
+
+main() {
+    case "$*" in
+        start) settings && start ;;
+        stop) settings && stop remove ;;
+        'stop --keep') settings && stop keep ;;
+        status) settings && status ;;
+        -h | --help) usage ;;
+        *)
+            usage >&2
+            exit 2
+            ;;
+    esac
+}
+
+main "$@"
