@@ -95,6 +95,9 @@ class ByteStream(Protocol):
     def fileno(self) -> int:
         """A descriptor for ``select``: readable when ``recv`` may have something."""
 
+    def write_fileno(self) -> int:
+        """A descriptor for ``select``: writable when ``send`` may take something."""
+
     def recv(self) -> bytes | None:
         """Bytes that have arrived, ``None`` when there are none yet, ``b""`` at the end."""
 
