@@ -31,6 +31,20 @@ PLAIN_NAMES: dict[str, Any] = {
 """Serialiser settings (read by pydantic) for types with a field named after a keyword."""
 
 
+# --- labels of what we make on an engine ---------------------------------------------------------
+
+RUN_LABEL = "dev.mcp-sandbox.run"
+"""Which run made it. Nothing without this label is ever removed."""
+EXPIRES_LABEL = "dev.mcp-sandbox.expires"
+"""Unix time after which a later run may sweep it."""
+ROLE_LABEL = "dev.mcp-sandbox.role"
+"""``built``, ``planted`` (images), ``server``, ``planting``, ``helper`` (containers). A container
+inherits the labels of its image, so only this one tells ours from a user's container of an image
+that we built."""
+STANDIN_LABEL = "dev.mcp-sandbox.standin"
+"""On the development stand-in of the base image, and on all that is built from it."""
+
+
 # --- scales ---------------------------------------------------------------------------------------
 
 
@@ -130,6 +144,8 @@ class LaunchFacts:
     healthcheck: tuple[str, ...] = ()
     architecture: str = ""
     os: str = ""
+    volumes: tuple[str, ...] = ()
+    """Folders declared with ``VOLUME``, sorted."""
 
 
 @dataclass(frozen=True)
