@@ -499,6 +499,8 @@ class Transcript:
     """Tool -> why it could not be called."""
     left_out: tuple[str, ...] = ()
     """What a bound kept out of this transcript, one sentence each."""
+    resume_at: int | None = None
+    """Position in the plan after the call that ended this session; ``None`` when none did."""
     first_answer_ms: float = 0.0
 
 

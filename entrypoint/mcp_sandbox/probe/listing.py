@@ -1,0 +1,139 @@
+"""All pages of a list, bounded; one bad item never loses the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+
+from mcp_sandbox.model import COMPLETE, BreachKind, CallStatus, ItemKind, Json, Listing, Moment
+from mcp_sandbox.probe.conversation import Conversation, Reply
+from mcp_sandbox.probe.wire import MAX_DEPTH
+
+MAX_PAGES = 200
+MAX_ITEMS = 2_000
+"""Items of one list that are kept; further ones go into the digest only."""
+MAX_ITEM_TEXT = 64 * 2**10
+"""Characters kept of one string inside an item."""
+
+METHODS: dict[ItemKind, tuple[str, str]] = {
+    ItemKind.TOOLS: ("tools/list", "tools"),
+    ItemKind.PROMPTS: ("prompts/list", "prompts"),
+    ItemKind.RESOURCES: ("resources/list", "resources"),
+    ItemKind.TEMPLATES: ("resources/templates/list", "resources"),
+}
+"""Kind -> method, and the server capability under which it is offered."""
+
+NAME_KEY: dict[ItemKind, str] = {
+    ItemKind.TOOLS: "name",
+    ItemKind.PROMPTS: "name",
+    ItemKind.RESOURCES: "uri",
+    ItemKind.TEMPLATES: "uriTemplate",
+}
+"""The member that identifies an item of each kind."""
+
+METHOD_NOT_FOUND = -32601
+
+Ask = Callable[[str, dict[str, Json]], Reply]
+
+
+def take(
+    conversation: Conversation, ask: Ask, kind: ItemKind, moment: Moment, *, offered: bool
+) -> Listing:
+    """Ask for page after page. ``state`` says why a listing is not whole.
+
+    ``offered``: the server declared the capability. Without it the list is asked for once all the
+    same, because tools that are not announced are still callable.
+    """
+    method, _ = METHODS[kind]
+    items: list[Json] = []
+    digest = hashlib.sha256()
+    total = 0
+    cursors: set[str] = set()
+    cursor: str | None = None
+    state = COMPLETE
+    for page in range(MAX_PAGES + 1):
+        if page == MAX_PAGES:
+            conversation.breach(BreachKind.TOO_MANY_PAGES, f"{method}: more than {MAX_PAGES} pages")
+            state = f"stopped after {MAX_PAGES} pages"
+            break
+        reply = ask(method, {} if cursor is None else {"cursor": cursor})
+        if reply.status is not CallStatus.RESULT:
+            state = _why(reply, offered=offered, first=page == 0)
+            break
+        found = reply.body.get(kind.value)
+        if not isinstance(found, list):
+            conversation.breach(
+                BreachKind.MALFORMED_RESPONSE, f"{method}: no list {kind.value!r}", reply.raw
+            )
+            state = f"the answer holds no list {kind.value!r}"
+            break
+        for item in found:
+            total += 1
+            digest.update(canonical(item) + b"\n")
+            if len(items) < MAX_ITEMS and _usable(conversation, kind, item):
+                items.append(shortened(item))
+        following = reply.body.get("nextCursor")
+        if following is None:
+            break
+        if not isinstance(following, str) or following in cursors:
+            conversation.breach(BreachKind.CURSOR_LOOP, f"{method}: {str(following)[:64]!r} again")
+            state = "the cursor repeats"
+            break
+        cursors.add(following)
+        cursor = following
+    if total > MAX_ITEMS:
+        conversation.breach(BreachKind.TOO_MANY_ITEMS, f"{method}: {total} items")
+        state = f"{total} items, of which the first {MAX_ITEMS} were looked at"
+    _note_duplicates(conversation, kind, items)
+    return Listing(kind, moment, tuple(items), state, digest.hexdigest())
+
+
+def _why(reply: Reply, *, offered: bool, first: bool) -> str:
+    body = reply.body
+    if first and reply.status is CallStatus.RPC_ERROR:
+        if not offered or body.get("code") == METHOD_NOT_FOUND:
+            return "not offered"
+        return f"answered by error {body.get('code')}: {str(body.get('message', ''))[:200]}"
+    return f"broke off: {reply.status.value}"
+
+
+def _usable(conversation: Conversation, kind: ItemKind, item: Json) -> bool:
+    name = item.get(NAME_KEY[kind]) if isinstance(item, dict) else None
+    if isinstance(name, str) and name:
+        return True
+    what = "no object" if not isinstance(item, dict) else f"no {NAME_KEY[kind]!r} that is a string"
+    conversation.breach(BreachKind.MALFORMED_ITEM, f"{kind.value}: {what}", canonical(item)[:512])
+    return False
+
+
+def _note_duplicates(conversation: Conversation, kind: ItemKind, items: list[Json]) -> None:
+    seen: set[str] = set()
+    for item in items:
+        name = item[NAME_KEY[kind]]
+        if name in seen:
+            conversation.breach(BreachKind.DUPLICATE_NAME, f"{kind.value}: {name[:64]!r}")
+        seen.add(name)
+
+
+def canonical(item: Json) -> bytes:
+    """An item as bytes that are equal when the items are."""
+    try:
+        return json.dumps(item, sort_keys=True).encode()
+    except RecursionError:
+        return json.dumps(shortened(item), sort_keys=True).encode()
+
+
+def shortened(value: Json, depth: int = MAX_DEPTH) -> Json:
+    """``value`` with strings cut to ``MAX_ITEM_TEXT`` characters and ``depth`` levels kept."""
+    if isinstance(value, str):
+        if len(value) <= MAX_ITEM_TEXT:
+            return value
+        return value[:MAX_ITEM_TEXT] + f"… ({len(value)} characters)"
+    if isinstance(value, list | dict) and depth == 0:
+        return "… (nested deeper)"
+    if isinstance(value, list):
+        return [shortened(item, depth - 1) for item in value]
+    if isinstance(value, dict):
+        return {shortened(key): shortened(item, depth - 1) for key, item in value.items()}
+    return value

@@ -1,0 +1,394 @@
+"""One session: open, list, call every tool with ordinary and hostile input, list again.
+
+Calls are sequential, so that each effect belongs to one call. While the peer works on a call, the
+previous one is written up: the prober is not the bottleneck. A session that a peer breaks off says
+where (``resume_at``), so that the rest of the plan can be held with a fresh container.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from mcp_sandbox.model import (
+    COMPLETE,
+    ByteStream,
+    Call,
+    CallStatus,
+    Era,
+    Identity,
+    ItemKind,
+    Json,
+    Listing,
+    Moment,
+    SessionEnd,
+    Transcript,
+)
+from mcp_sandbox.probe import eras, listing
+from mcp_sandbox.probe.conversation import (
+    BudgetExhausted,
+    Conversation,
+    Find,
+    Record,
+    Reply,
+)
+from mcp_sandbox.probe.inputs import Input, Targets, ToolInputs, for_prompt, for_template, for_tool
+from mcp_sandbox.probe.wire import MAX_SESSION
+
+KEPT = 4 * 2**10
+"""Characters kept of one call's arguments and of its reply."""
+TIMEOUTS_IN_A_ROW = 3
+"""After so many the peer is said to be unresponsive."""
+
+VALID = "valid"
+
+CALL_METHODS: dict[ItemKind, str] = {
+    ItemKind.TOOLS: "tools/call",
+    ItemKind.PROMPTS: "prompts/get",
+    ItemKind.RESOURCES: "resources/read",
+    ItemKind.TEMPLATES: "resources/read",
+}
+
+_MAKERS: dict[ItemKind, Callable[[Json, Targets], ToolInputs]] = {
+    ItemKind.TOOLS: for_tool,
+    ItemKind.PROMPTS: for_prompt,
+    ItemKind.TEMPLATES: for_template,
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do in one session. Times in seconds."""
+
+    role: str
+    era: Era
+    identity: Identity
+    targets: Targets
+    hostile: bool = True
+    valid: bool = True
+    start_timeout: float = 30.0
+    call_timeout: float = 10.0
+    session_timeout: float = 600.0
+    max_calls: int = 5_000
+    max_bytes: int = MAX_SESSION
+    start_at: int = 0
+    """Position in the plan's order of calls; the calls before it are not repeated."""
+    avoid: frozenset[str] = frozenset()
+    """Targets that get no further hostile input (they ended earlier sessions)."""
+    known: dict[str, tuple[Json, ...]] = field(default_factory=dict)
+    """Digest -> items of listings seen before; equal listings share one copy in memory."""
+
+
+class Prober:
+    """Holds one session. ``open`` first; ``work`` only when it returned True."""
+
+    def __init__(
+        self,
+        stream: ByteStream,
+        plan: Plan,
+        *,
+        find: Find,
+        mask: Callable[[str], str],
+        record: Record,
+        progress: Callable[[str], None],
+    ) -> None:
+        self._plan = plan
+        self._find = find
+        self._mask = mask
+        self._progress = progress
+        self._conversation = Conversation(
+            stream,
+            era=plan.era,
+            identity=plan.identity,
+            find=find,
+            record=record,
+            budget=plan.max_bytes,
+        )
+        self._opening = eras.Opening(False, "not opened")
+        self._first_answer_ms = 0.0
+        self._end = SessionEnd.COMPLETED
+        self._end_detail = ""
+        self._listings: list[Listing] = []
+        self._calls: list[Call] = []
+        self._not_called: dict[str, str] = {}
+        self._left_out: list[str] = []
+        self._resume_at: int | None = None
+        self._timeouts = 0
+        self._deadline = 0.0
+
+    @property
+    def answered(self) -> bool:
+        """The peer agreed to talk."""
+        return self._opening.agreed
+
+    def open(self) -> bool:
+        """Send the opening message; True when the peer speaks this era of MCP."""
+        self._deadline = time.monotonic() + self._plan.session_timeout
+        plan = self._plan
+        try:
+            reply, self._opening = eras.open_session(
+                self._conversation, plan.era, plan.identity, plan.start_timeout
+            )
+        except BudgetExhausted:
+            self._stop(SessionEnd.BUDGET, f"more than {plan.max_bytes} bytes before an answer")
+            return False
+        self._first_answer_ms = reply.milliseconds
+        if not self._opening.agreed:
+            end = {
+                CallStatus.CLOSED: SessionEnd.EXITED,
+                CallStatus.TIMEOUT: SessionEnd.NEVER_ANSWERED,
+                CallStatus.STUCK_WRITE: SessionEnd.STUCK_WRITE,
+            }.get(reply.status, SessionEnd.REFUSED)
+            self._stop(end, self._opening.detail)
+        return self._opening.agreed
+
+    def work(self) -> None:
+        """List, call, list again. Whatever breaks it off is kept in the transcript."""
+        try:
+            first = [self._list(kind, Moment.BEFORE) for kind in ItemKind]
+            self._run_calls(first)
+            for kind in ItemKind:
+                self._list(kind, Moment.AFTER)
+        except BudgetExhausted:
+            self._stop(SessionEnd.BUDGET, f"the server sent more than {self._plan.max_bytes} bytes")
+        except _Ended:
+            pass
+
+    def transcript(self) -> Transcript:
+        """All that was seen. Call once, at the end."""
+        talk = self._conversation
+        talk.end()
+        opening = self._opening
+        return Transcript(
+            role=self._plan.role,
+            era=self._plan.era,
+            identity=self._plan.identity,
+            end=self._end,
+            end_detail=self._end_detail,
+            offered_version=opening.offered,
+            version=opening.version,
+            server_info=opening.server_info,
+            capabilities=opening.capabilities,
+            instructions=opening.instructions[: listing.MAX_ITEM_TEXT],
+            listings=tuple(self._listings),
+            calls=tuple(self._calls),
+            breaches=talk.breaches,
+            server_requests=talk.server_requests,
+            notifications=dict(sorted(talk.notifications.items())),
+            notification_canaries=tuple(dict.fromkeys(talk.canaries)),
+            not_called=self._not_called,
+            left_out=tuple(self._left_out),
+            resume_at=self._resume_at,
+            first_answer_ms=round(self._first_answer_ms, 1),
+        )
+
+    # --- listing ---
+
+    def _list(self, kind: ItemKind, moment: Moment) -> Listing:
+        self._progress(f"{listing.METHODS[kind][0]} ({moment.value})")
+        capabilities = self._opening.capabilities
+        offered = isinstance(capabilities, dict) and listing.METHODS[kind][1] in capabilities
+        taken = listing.take(self._conversation, self._ask, kind, moment, offered=offered)
+        items = self._plan.known.setdefault(taken.digest, taken.items)
+        if items == taken.items:
+            taken = Listing(kind, moment, items, taken.state, taken.digest)
+        self._listings.append(taken)
+        self._check_alive()
+        return taken
+
+    def _ask(self, method: str, params: dict[str, Json]) -> Reply:
+        plan = self._plan
+        return self._conversation.request(
+            method, eras.with_meta(plan.era, plan.identity, params), self._patience()
+        )
+
+    # --- calling ---
+
+    def _run_calls(self, listings: list[Listing]) -> None:
+        previous: tuple[Input, bytes, Reply] | None = None
+        for position, item in enumerate(self._order(listings)):
+            if position < self._plan.start_at:
+                continue
+            if len(self._calls) >= self._plan.max_calls:
+                self._left_out.append(f"calls after the first {self._plan.max_calls}")
+                break
+            self._progress(item.target)
+            params = self._params(item)
+            line = self._conversation.post(CALL_METHODS[item.kind], params)
+            if previous is not None:
+                self._write_up(*previous)
+                previous = None
+            reply = self._settle(item, params)
+            if reply.status in _FATAL or self._too_many_timeouts(reply):
+                self._write_up(item, line, reply)
+                self._resume_at = position + 1
+                self._stop_after(item, reply)
+            previous = (item, line, reply)
+        if previous is not None:
+            self._write_up(*previous)
+
+    def _settle(self, item: Input, params: dict[str, Json]) -> Reply:
+        """Wait for the answer; serve ``input_required`` a bounded number of times."""
+        reply = self._conversation.wait(self._patience())
+        for _ in range(eras.INPUT_ROUNDS):
+            if reply.status is not CallStatus.INPUT_REQUIRED:
+                break
+            params = eras.answer_inputs(self._plan.identity, params, reply.body)
+            reply = self._conversation.request(CALL_METHODS[item.kind], params, self._patience())
+        return reply
+
+    def _order(self, listings: list[Listing]) -> Iterator[Input]:
+        """Every call of the plan: ordinary ones of all targets first, then hostile ones.
+
+        An ordinary call may prepare what another one needs (write, then read), so they are made
+        twice over; the hostile budget is shared evenly among the targets.
+        """
+        made: list[ToolInputs] = []
+        for kind, maker in _MAKERS.items():
+            for item in next((one.items for one in listings if one.kind is kind), ()):
+                inputs = maker(item, self._plan.targets)
+                if inputs.problem:
+                    self._not_called[item[listing.NAME_KEY[kind]]] = inputs.problem
+                made.append(inputs)
+        resources = next((one.items for one in listings if one.kind is ItemKind.RESOURCES), ())
+        if self._plan.valid:
+            for _ in range(2):
+                for inputs in made:
+                    yield from inputs.valid
+            for item in resources:
+                yield _read(item)
+        if not self._plan.hostile or not made:
+            return
+        ordinary = sum(2 * len(inputs.valid) for inputs in made) + len(resources)
+        share = max(1, (self._plan.max_calls - ordinary) // len(made))
+        for inputs in made:
+            hostile = iter(inputs.hostile)
+            for item in islice(hostile, share):
+                if item.target in self._plan.avoid:
+                    break
+                yield item
+            else:
+                if next(hostile, None) is not None:
+                    note = f"{item.target}: hostile inputs after the first {share}"
+                    if note not in self._left_out:
+                        self._left_out.append(note)
+
+    def _params(self, item: Input) -> dict[str, Json]:
+        if item.kind in {ItemKind.RESOURCES, ItemKind.TEMPLATES}:
+            params = {"uri": item.arguments["uri"]}
+        else:
+            params = {"name": item.target, "arguments": item.arguments}
+        return eras.with_meta(self._plan.era, self._plan.identity, params)
+
+    def _write_up(self, item: Input, sent: bytes, reply: Reply) -> None:
+        arguments = item.arguments
+        if len(sent) > KEPT:
+            arguments = {"…": f"{len(sent)} bytes"}
+        text = reply.raw.decode("utf-8", "replace")
+        body = "" if reply.body is None else json.dumps(reply.body, ensure_ascii=False)
+        expected = item.expected
+        self._calls.append(
+            Call(
+                number=len(self._calls) + 1,
+                kind=item.kind,
+                target=item.target,
+                parameter=item.parameter,
+                family=item.family,
+                payload=item.payload,
+                nonce=item.nonce,
+                arguments=arguments,
+                status=reply.status,
+                reply=self._mask(body)[:KEPT],
+                reply_bytes=len(reply.raw),
+                expected=expected,
+                proven=bool(expected) and expected in text and expected.encode() not in sent,
+                effect=item.effect,
+                canaries=self._find(reply.raw) if reply.raw else (),
+                milliseconds=round(reply.milliseconds, 2),
+            )
+        )
+
+    # --- ends ---
+
+    def _patience(self) -> float:
+        return max(0.001, min(self._plan.call_timeout, self._deadline - time.monotonic()))
+
+    def _check_alive(self) -> None:
+        if self._conversation.closed:
+            self._stop(SessionEnd.EXITED, "the server closed its output")
+            raise _Ended
+        if self._conversation.stuck:
+            self._stop(SessionEnd.STUCK_WRITE, "the server stopped reading its input")
+            raise _Ended
+        if time.monotonic() > self._deadline:
+            self._stop(SessionEnd.BUDGET, f"after {self._plan.session_timeout:g} s")
+            raise _Ended
+
+    def _too_many_timeouts(self, reply: Reply) -> bool:
+        self._timeouts = self._timeouts + 1 if reply.status is CallStatus.TIMEOUT else 0
+        return self._timeouts >= TIMEOUTS_IN_A_ROW or time.monotonic() > self._deadline
+
+    def _stop_after(self, item: Input, reply: Reply) -> None:
+        what = f"{item.target} {item.parameter} {item.family} {item.payload}".strip()
+        self._check_alive()
+        if reply.status is CallStatus.TIMEOUT:
+            self._stop(
+                SessionEnd.UNRESPONSIVE,
+                f"{TIMEOUTS_IN_A_ROW} calls in a row timed out, the last one: {what}",
+            )
+        raise _Ended
+
+    def _stop(self, end: SessionEnd, detail: str) -> None:
+        self._end, self._end_detail = end, detail
+
+
+class _Ended(Exception):
+    """The peer ended the session; the transcript says how."""
+
+
+_FATAL = frozenset({CallStatus.CLOSED, CallStatus.STUCK_WRITE})
+
+
+def _read(item: Json) -> Input:
+    uri = item["uri"]
+    return Input(
+        kind=ItemKind.RESOURCES,
+        target=uri,
+        parameter="",
+        family=VALID,
+        payload="",
+        nonce="",
+        arguments={"uri": uri},
+        expected="",
+        effect="",
+    )
+
+
+def run(
+    stream: ByteStream,
+    plan: Plan,
+    *,
+    find: Find,
+    mask: Callable[[str], str],
+    record: Record,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Transcript:
+    """Hold one whole session over ``stream`` and return what was seen.
+
+    ``find`` looks for planted secrets in raw bytes, ``mask`` hides them in text that is kept,
+    ``record`` takes every line of the transcript. Never raises for anything the peer does.
+    """
+    prober = Prober(stream, plan, find=find, mask=mask, record=record, progress=progress)
+    if prober.open():
+        prober.work()
+    return prober.transcript()
+
+
+def is_whole(transcript: Transcript) -> bool:
+    """Nothing was broken off and no listing has a gap."""
+    return transcript.end is SessionEnd.COMPLETED and all(
+        one.state in {COMPLETE, "not offered"} for one in transcript.listings
+    )
