@@ -9,17 +9,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Callable
 
 from mcp_sandbox.model import (
     COMPLETE,
     ByteStream,
     Call,
     CallStatus,
-    Era,
-    Identity,
     ItemKind,
     Json,
     Listing,
@@ -35,15 +31,13 @@ from mcp_sandbox.probe.conversation import (
     Record,
     Reply,
 )
-from mcp_sandbox.probe.inputs import Input, Targets, ToolInputs, for_prompt, for_template, for_tool
-from mcp_sandbox.probe.wire import MAX_SESSION
+from mcp_sandbox.probe.inputs import Input
+from mcp_sandbox.probe.plan import Order, Plan
 
 KEPT = 4 * 2**10
 """Characters kept of one call's arguments and of its reply."""
 TIMEOUTS_IN_A_ROW = 3
 """After so many the peer is said to be unresponsive."""
-
-VALID = "valid"
 
 CALL_METHODS: dict[ItemKind, str] = {
     ItemKind.TOOLS: "tools/call",
@@ -51,35 +45,6 @@ CALL_METHODS: dict[ItemKind, str] = {
     ItemKind.RESOURCES: "resources/read",
     ItemKind.TEMPLATES: "resources/read",
 }
-
-_MAKERS: dict[ItemKind, Callable[[Json, Targets], ToolInputs]] = {
-    ItemKind.TOOLS: for_tool,
-    ItemKind.PROMPTS: for_prompt,
-    ItemKind.TEMPLATES: for_template,
-}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to do in one session. Times in seconds."""
-
-    role: str
-    era: Era
-    identity: Identity
-    targets: Targets
-    hostile: bool = True
-    valid: bool = True
-    start_timeout: float = 30.0
-    call_timeout: float = 10.0
-    session_timeout: float = 600.0
-    max_calls: int = 5_000
-    max_bytes: int = MAX_SESSION
-    start_at: int = 0
-    """Position in the plan's order of calls; the calls before it are not repeated."""
-    avoid: frozenset[str] = frozenset()
-    """Targets that get no further hostile input (they ended earlier sessions)."""
-    known: dict[str, tuple[Json, ...]] = field(default_factory=dict)
-    """Digest -> items of listings seen before; equal listings share one copy in memory."""
 
 
 class Prober:
@@ -209,7 +174,9 @@ class Prober:
 
     def _run_calls(self, listings: list[Listing]) -> None:
         previous: tuple[Input, bytes, Reply] | None = None
-        for position, item in enumerate(self._order(listings)):
+        order = Order(self._plan, listings)
+        self._not_called, self._left_out = order.not_called, order.left_out
+        for position, item in enumerate(order):
             if position < self._plan.start_at:
                 continue
             if len(self._calls) >= self._plan.max_calls:
@@ -239,42 +206,6 @@ class Prober:
             params = eras.answer_inputs(self._plan.identity, params, reply.body)
             reply = self._conversation.request(CALL_METHODS[item.kind], params, self._patience())
         return reply
-
-    def _order(self, listings: list[Listing]) -> Iterator[Input]:
-        """Every call of the plan: ordinary ones of all targets first, then hostile ones.
-
-        An ordinary call may prepare what another one needs (write, then read), so they are made
-        twice over; the hostile budget is shared evenly among the targets.
-        """
-        made: list[ToolInputs] = []
-        for kind, maker in _MAKERS.items():
-            for item in next((one.items for one in listings if one.kind is kind), ()):
-                inputs = maker(item, self._plan.targets)
-                if inputs.problem:
-                    self._not_called[item[listing.NAME_KEY[kind]]] = inputs.problem
-                made.append(inputs)
-        resources = next((one.items for one in listings if one.kind is ItemKind.RESOURCES), ())
-        if self._plan.valid:
-            for _ in range(2):
-                for inputs in made:
-                    yield from inputs.valid
-            for item in resources:
-                yield _read(item)
-        if not self._plan.hostile or not made:
-            return
-        ordinary = sum(2 * len(inputs.valid) for inputs in made) + len(resources)
-        share = max(1, (self._plan.max_calls - ordinary) // len(made))
-        for inputs in made:
-            hostile = iter(inputs.hostile)
-            for item in islice(hostile, share):
-                if item.target in self._plan.avoid:
-                    break
-                yield item
-            else:
-                if next(hostile, None) is not None:
-                    note = f"{item.target}: hostile inputs after the first {share}"
-                    if note not in self._left_out:
-                        self._left_out.append(note)
 
     def _params(self, item: Input) -> dict[str, Json]:
         if item.kind in {ItemKind.RESOURCES, ItemKind.TEMPLATES}:
@@ -350,21 +281,6 @@ class _Ended(Exception):
 
 
 _FATAL = frozenset({CallStatus.CLOSED, CallStatus.STUCK_WRITE})
-
-
-def _read(item: Json) -> Input:
-    uri = item["uri"]
-    return Input(
-        kind=ItemKind.RESOURCES,
-        target=uri,
-        parameter="",
-        family=VALID,
-        payload="",
-        nonce="",
-        arguments={"uri": uri},
-        expected="",
-        effect="",
-    )
 
 
 def run(
