@@ -60,7 +60,9 @@ CHECKOUT = {
         b"def run_query(sql: str) -> str:\r\n"
         b'    """Runs one read-only query against the sample database."""\r\n'
     ),
-    "Dockerfile": b'FROM debian:trixie-slim\nCOPY server /server\nCMD ["python3", "/server/tools.py"]\n',
+    "Dockerfile": (
+        b'FROM debian:trixie-slim\nCOPY server /server\nCMD ["python3", "/server/tools.py"]\n'
+    ),
 }
 
 RULES = (

@@ -26,7 +26,6 @@ from typing import Any
 import sarif_om as om
 
 from mcp_sandbox.model import (
-    RISK_ORDER,
     Evidence,
     Finding,
     Location,
@@ -37,6 +36,7 @@ from mcp_sandbox.model import (
     Verdict,
 )
 from mcp_sandbox.report import escape
+from mcp_sandbox.report.order import live, worst_first
 from mcp_sandbox.report.rolling_hash import line_hashes
 from mcp_sandbox.report.sarif_json import document
 
@@ -141,13 +141,9 @@ def _groups(report: Report) -> list[list[Finding]]:
         where = _located(finding, fallback)
         return finding.rule, where.path, where.line
 
-    live = sorted((one for one in report.findings if not one.suppressed), key=place)
-    groups = [sorted(group, key=_worst_first) for _, group in groupby(live, key=place)]
-    return sorted(groups, key=lambda group: _worst_first(group[0]))
-
-
-def _worst_first(finding: Finding) -> tuple[int, str, str, str]:
-    return RISK_ORDER.index(finding.class_), finding.rule, finding.subject, finding.fingerprint
+    findings = sorted(live(report), key=place)
+    groups = [sorted(group, key=worst_first) for _, group in groupby(findings, key=place)]
+    return sorted(groups, key=lambda group: worst_first(group[0]))
 
 
 def _fallback(report: Report) -> Location:
