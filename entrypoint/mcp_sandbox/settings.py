@@ -52,6 +52,14 @@ def parse_assignment(value: str) -> str:
     return value
 
 
+def parse_list(value: object) -> object:
+    """``("critical,high",)`` -> ``("critical", "high")``; ``none`` alone is the empty list."""
+    if not isinstance(value, list | tuple):
+        return value
+    words = [word.strip() for item in value for word in str(item).split(",")]
+    return () if words == ["none"] else tuple(word for word in words if word)
+
+
 Size = Annotated[int, BeforeValidator(parse_size)]
 Assignment = Annotated[str, BeforeValidator(parse_assignment)]
 
@@ -81,9 +89,10 @@ class Settings(BaseModel):
     fail_below: float = Field(
         0, ge=0, le=100, description="Fail the gate when the score is below this."
     )
-    fail_on: tuple[FailOn, ...] = Field(
+    fail_on: Annotated[tuple[FailOn, ...], BeforeValidator(parse_list)] = Field(
         (FailOn.CRITICAL, FailOn.HIGH),
-        description="Fail the gate on findings of these classes, or on an inconclusive run.",
+        description="Fail the gate on findings of these classes or on an inconclusive run; `none` "
+        "for neither. A list with commas, or repeated.",
     )
     profile: Profile = Field(
         Profile.DEFAULT,

@@ -1,0 +1,50 @@
+"""The options of ``scan``, made from ``Settings``: a new setting is a new option by itself."""
+
+from __future__ import annotations
+
+import types
+import typing
+from enum import StrEnum
+from typing import Any
+
+import click
+
+from mcp_sandbox.settings import Settings, option
+
+JUDGING = frozenset({"profile", "fail_below", "fail_on"})
+"""Those options that need no engine: ``judge`` has them too."""
+
+
+def _choices(annotation: Any) -> list[str] | None:
+    """The words an option admits, when it admits only certain words."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return [str(value) for value in typing.get_args(annotation)]
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return [str(member) for member in annotation]
+    return None
+
+
+def scan_options() -> list[click.Parameter]:
+    """One option per setting; validation is the settings' own, so that every door says the same."""
+    made: list[click.Parameter] = []
+    for name, field in Settings.model_fields.items():
+        if name in {"context", "args"}:
+            continue
+        annotation = field.annotation
+        multiple = typing.get_origin(annotation) is tuple
+        if typing.get_origin(annotation) is types.UnionType:
+            annotation = typing.get_args(annotation)[0]
+        words = _choices(typing.get_args(annotation)[0] if multiple else annotation)
+        default = field.default
+        shown = ",".join(default) if multiple else default
+        made.append(
+            click.Option(
+                [option(name), name],
+                help=field.description,
+                multiple=multiple,
+                metavar="|".join(words) if words else None,
+                show_default=str(shown) if shown not in {None, ""} else False,
+                envvar="MCP_SANDBOX_IMAGE" if name == "helper_image" else None,
+            )
+        )
+    return made

@@ -1,0 +1,94 @@
+"""Answers and errors in words; every foreign text goes through ``escape.terminal``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from mcp_sandbox import pipeline
+from mcp_sandbox.errors import SandboxError
+from mcp_sandbox.model import Finding, Report, RiskClass, RuleInfo, Verdict
+from mcp_sandbox.report.escape import terminal
+
+STYLE = {
+    RiskClass.CRITICAL: "bold red",
+    RiskClass.HIGH: "red",
+    RiskClass.MEDIUM: "yellow",
+    RiskClass.NOTE: "dim",
+    Verdict.PASS: "bold green",
+    Verdict.FAIL: "bold red",
+    Verdict.INCONCLUSIVE: "bold yellow",
+    Verdict.ERROR: "bold red",
+}
+
+SHOWN_FINDINGS = 30
+"""Findings printed on stdout; all of them are in the report."""
+
+
+def stdout() -> Console:
+    """Standard output; long lines are left to the terminal."""
+    return Console(soft_wrap=True, highlight=False)
+
+
+def print_answer(report: Report, *, as_json: bool, folder: Path | None) -> None:
+    """The verdict first, then why, then the findings, worst first; or the whole report as JSON."""
+    if as_json:
+        sys.stdout.buffer.write(pipeline.rendered(report))
+        sys.stdout.flush()
+        return
+    console = stdout()
+    console.print(Text(report.verdict.value.upper(), STYLE[report.verdict]), end="  ")
+    if report.score is None:
+        console.print("no score")
+    else:
+        detail = report.score_detail
+        console.print(f"score {report.score:g}  ({detail.arithmetic if detail else ''})")
+    for reason in report.coverage.missing:
+        console.print(Text(f"  not evaluated: {terminal(reason)}"))
+    for condition in report.gate:
+        if not condition.held:
+            console.print(
+                Text(f"  gate: {condition.name} is {condition.value}, limit {condition.limit}")
+            )
+    for finding in report.findings[:SHOWN_FINDINGS]:
+        console.print(_finding_line(finding))
+    if len(report.findings) > SHOWN_FINDINGS:
+        console.print(f"  … {len(report.findings) - SHOWN_FINDINGS} more in the report")
+    if not report.findings:
+        console.print("  no findings")
+    if folder is not None:
+        console.print(Text(f"report: {folder}"))
+
+
+def _finding_line(finding: Finding) -> Text:
+    line = Text(f"  {finding.class_.value:<8} ", STYLE[finding.class_])
+    line.append(f"{finding.rule}  ", "bold")
+    line.append(f"{terminal(finding.subject)[:80]}  ", "default")
+    return line.append(f"{finding.evidence.value}  {terminal(finding.message)[:200]}", "default")
+
+
+def print_rule(console: Console, info: RuleInfo) -> None:
+    """All that a rule says of itself."""
+    console.print(Text(f"{info.id}: {info.title}", "bold"))
+    article = f", under --profile seed {info.seed_class.value}" if info.seed_class else ""
+    for name, text in (
+        ("class", f"{info.class_.value}{article}; evidence {info.evidence.value}"),
+        ("what", info.what),
+        ("proof", info.proof),
+        ("quiet", info.quiet_when),
+        ("fix", info.fix),
+    ):
+        console.print(Text(f"{name:>6}  ", "dim").append(text, "default"))
+
+
+def print_error(error: SandboxError) -> None:
+    """One sentence, what supports it, and the way out; to standard error."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print(Text("error: ", "bold red").append(terminal(error.what), "default"))
+    if error.detail:
+        console.print(Text(terminal(error.detail, lines=True), "dim"))
+    if error.next_step:
+        console.print(Text(f"  → {terminal(error.next_step)}"))

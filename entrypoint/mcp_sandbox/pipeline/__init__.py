@@ -1,0 +1,300 @@
+"""The order of the steps: the only module that knows it.
+
+``scan`` does the whole job, ``judge`` decides again on a saved report, ``examine`` and ``clean``
+look after the engine. Whatever breaks a scan off, what was learned until then is written first.
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mcp_sandbox import __version__, coverage, locate, planted, policy, rules, score
+from mcp_sandbox.errors import (
+    EngineFailed,
+    EngineUnavailable,
+    Interrupted,
+    ReportUnreadable,
+    SandboxError,
+)
+from mcp_sandbox.image import ImageStore
+from mcp_sandbox.model import (
+    Coverage,
+    ImageFacts,
+    ItemKind,
+    Json,
+    Location,
+    Observations,
+    Profile,
+    Report,
+    RuleInfo,
+    RunFacts,
+    Verdict,
+)
+from mcp_sandbox.pipeline.judging import judge, rejudge, rendered, rule_infos
+from mcp_sandbox.pipeline.results import REPORT, SARIF, SUMMARY, Results
+from mcp_sandbox.pipeline.sessions import Held, Observer, Tools, hold
+from mcp_sandbox.pipeline.upkeep import Check, clean, examine
+from mcp_sandbox.probe.inputs import Targets
+from mcp_sandbox.report import json as report_json
+from mcp_sandbox.report import markdown, sarif
+from mcp_sandbox.sandbox import Engine, Sandbox
+from mcp_sandbox.settings import Settings
+
+__all__ = [
+    "Check",
+    "Observer",
+    "clean",
+    "examine",
+    "judge",
+    "rejudge",
+    "rendered",
+    "rule_infos",
+    "scan",
+]
+
+SWEEP_AGE = 3600
+"""Seconds after its announced end at which another run's leftovers may be removed."""
+
+CLOSING_TIME = 120
+"""Seconds added to the probing's limit before another run may take this one for dead."""
+
+
+@dataclass
+class _Clock:
+    """Where the time goes."""
+
+    observer: Observer
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    begin: float = field(default_factory=time.monotonic)
+    phases: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time one phase and announce it."""
+        self.observer.phase(name)
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.phases[name] = round(time.monotonic() - start, 2)
+
+    def facts(self, run_id: str) -> RunFacts:
+        """This run, so far."""
+        return RunFacts(
+            run_id, self.started, round(time.monotonic() - self.begin, 2), dict(self.phases)
+        )
+
+
+@dataclass
+class _Learned:
+    """What is known so far; survives whatever breaks the run off."""
+
+    image: ImageFacts | None = None
+    planted: tuple[str, ...] = ()
+    held: Held = field(default_factory=Held)
+    definitions: dict[str, Location] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def observations(self, settings: Settings) -> Observations | None:
+        """The facts, once there is an image to speak of."""
+        if self.image is None:
+            return None
+        return Observations(
+            image=self.image,
+            planted=self.planted,
+            limits=settings.limits,
+            attempts=tuple(self.held.attempts),
+            sessions=tuple(self.held.sessions),
+            definitions=self.definitions,
+            left_out=tuple(self.held.left_out),
+        )
+
+
+def scan(settings: Settings, observer: Observer, environment: Mapping[str, str]) -> Report:
+    """Do the whole job and write its results below ``settings.out``.
+
+    ``environment``: what the build's own process may see of ours.
+
+    Raises ``SandboxError`` when the run broke off; the report with verdict ``error`` has been
+    written by then, unless the output folder itself is the trouble.
+    """
+    run_id = secrets.token_hex(6)
+    clock = _Clock(observer)
+    results = Results(settings.out)
+    learned = _Learned(versions={"mcp-sandbox": __version__})
+    try:
+        _Scan(settings, clock, results, learned, run_id, environment).learn()
+    except (SandboxError, KeyboardInterrupt) as error:
+        failure = error if isinstance(error, SandboxError) else Interrupted("Interrupted.")
+        _write(results, _broken_off(settings, learned, clock.facts(run_id), failure), settings)
+        raise failure from error
+    with clock.phase("judge"):
+        observations = learned.observations(settings)
+        assert observations is not None  # noqa: S101 - learn raises when there is no image
+        report = judge(
+            observations,
+            profile=settings.profile,
+            fail_below=settings.fail_below,
+            fail_on=settings.fail_on,
+        )
+    report = replace(report, seed=settings.seed, versions=learned.versions, run=clock.facts(run_id))
+    _write(results, report, settings)
+    return report
+
+
+@dataclass
+class _Scan:
+    """The steps that learn something, in their order."""
+
+    settings: Settings
+    clock: _Clock
+    results: Results
+    learned: _Learned
+    run_id: str
+    environment: Mapping[str, str]
+
+    def learn(self) -> None:
+        """Collect the observations: image, sessions, places in the source."""
+        with self.clock.phase("engine"):
+            engine = Engine(self.settings.docker_host)
+            self.learned.versions |= engine.describe()
+            engine.sweep(SWEEP_AGE)
+        store = ImageStore(self.settings.docker_host, self.run_id)
+        try:
+            with self.clock.phase("image"):
+                image = self._image(store)
+            self.learned.image = image
+            with self.clock.phase("probe"):
+                self._probe(engine, image)
+        finally:
+            store.remove_built()
+        with self.clock.phase("locate"):
+            self.learned.definitions = _definitions(self.settings, self.learned)
+
+    def _image(self, store: ImageStore) -> ImageFacts:
+        settings = self.settings
+        if settings.context is None:
+            return store.take(settings.image or "")
+        return store.build(
+            settings.context,
+            dockerfile=settings.dockerfile,
+            network=settings.build_network,
+            timeout=settings.build_timeout,
+            environment=self.environment,
+        )
+
+    def _probe(self, engine: Engine, image: ImageFacts) -> None:
+        settings = self.settings
+        sandbox = Sandbox(
+            engine,
+            image,
+            run_id=self.run_id,
+            limits=settings.limits,
+            extra_env=settings.env,
+            extra_args=settings.args,
+            helper_image=settings.helper_image,
+            lifetime=settings.timeout + CLOSING_TIME,
+        )
+        with sandbox:
+            folders = _folders(image, settings)
+            bait = planted.make(self.run_id, home=sandbox.home(), directories=folders)
+            self.learned.planted = bait.places
+            sandbox.plant(bait.files, bait.appended)
+            matcher = planted.Matcher(bait)
+            targets = Targets(
+                seed=settings.seed,
+                planted_file=bait.outside_file,
+                ssh_key=bait.ssh_key,
+                directories=folders,
+            )
+            tools = Tools(
+                sandbox=sandbox,
+                settings=settings,
+                targets=targets,
+                environment=bait.environment,
+                matcher=matcher,
+                record_for=lambda name: self.results.transcript(name, matcher),
+                observer=self.clock.observer,
+                numbers=itertools.count(1),
+            )
+            hold(tools, self.learned.held)
+
+
+def _folders(image: ImageFacts, settings: Settings) -> tuple[str, ...]:
+    """Folders that the server was given: absolute paths among its arguments and settings."""
+    launch = image.launch
+    words = [*launch.entrypoint[1:], *launch.command, *settings.args]
+    words += [pair.partition("=")[2] for pair in settings.env]
+    programs = {launch.entrypoint[0] if launch.entrypoint else "", *launch.command[:1]}
+    found = [
+        word.rstrip("/")
+        for word in words
+        if word.startswith("/")
+        and word.rstrip("/")
+        and word not in programs
+        and "." not in word.rsplit("/", 1)[-1]
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def _definitions(settings: Settings, learned: _Learned) -> dict[str, Location]:
+    """Lines of the checkout that define what the server lists."""
+    if settings.context is None:
+        return {}
+    subjects: dict[str, Json] = {}
+    for session in learned.held.sessions:
+        for listing in session.transcript.listings:
+            key = {ItemKind.TOOLS: "name", ItemKind.PROMPTS: "name"}.get(listing.kind)
+            if key is not None:
+                for item in listing.items:
+                    subjects.setdefault(f"{listing.kind.value}/{item[key]}", item)
+    build = learned.image.build if learned.image else None
+    return locate.locate(settings.context, None, subjects, build.dockerfile if build else None)
+
+
+def _broken_off(
+    settings: Settings, learned: _Learned, run: RunFacts, failure: SandboxError
+) -> Report:
+    """The report of a run that did not come to its end: findings so far, and no score."""
+    observations = learned.observations(settings)
+    findings = () if observations is None else rules.evaluate(observations, settings.profile)
+    return Report(
+        verdict=Verdict.ERROR,
+        score=None,
+        multiplier_class="",
+        score_detail=None,
+        gate=(),
+        findings=findings,
+        coverage=Coverage(missing=(failure.what,)),
+        observations=observations,
+        profile=settings.profile,
+        seed=settings.seed,
+        error=" ".join(part for part in (failure.what, failure.next_step) if part),
+        versions=learned.versions,
+        run=run,
+    )
+
+
+def _write(results: Results, report: Report, settings: Settings) -> None:
+    category = f"mcp-sandbox/{settings.context.resolve().name if settings.context else 'image'}"
+    results.write(REPORT, report_json.dump(report))
+    known: tuple[RuleInfo, ...] = rules.ALL
+    if report.verdict is not Verdict.ERROR:
+        # No SARIF for a run that broke off: an empty one would close the alerts of the last.
+        root = locate.root(settings.context) if settings.context else None
+        made = sarif.render(
+            report,
+            known,
+            category=category,
+            tool_version=__version__,
+            read=(lambda path: locate.read(root, path)) if root else None,
+        )
+        results.write(SARIF, made.data)
+    results.write(SUMMARY, markdown.render(report, known).encode())

@@ -1,0 +1,259 @@
+"""Start the server, climb the relaxation ladder when it must, hold the sessions of a run.
+
+Three conversations, each with a container of its own so that none contaminates another: *main* does
+the whole plan, *identity* lists again under another client name, *stateless* speaks the other era.
+A main session that the server breaks off is continued in a fresh container, a bounded number of
+times.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from mcp_sandbox.model import (
+    ContainerFacts,
+    Era,
+    Identity,
+    Json,
+    Relaxation,
+    Session,
+    SessionEnd,
+    StartAttempt,
+    Transcript,
+    Witness,
+)
+from mcp_sandbox.planted import Matcher
+from mcp_sandbox.probe.answers import ALL_CAPABILITIES
+from mcp_sandbox.probe.conversation import Record
+from mcp_sandbox.probe.inputs import Targets
+from mcp_sandbox.probe.plan import Plan
+from mcp_sandbox.probe.session import Prober
+from mcp_sandbox.sandbox import Sandbox, Server
+from mcp_sandbox.settings import Settings
+
+MAX_RESTARTS = 8
+"""Fresh containers for a main session that the server breaks off."""
+ENDINGS_PER_TARGET = 2
+"""After ending the server so often, a tool gets no further hostile input."""
+
+MAIN = Identity("claude-code", "2.1.0", ALL_CAPABILITIES)
+"""A real host's name: a server may behave for names that smell of a test."""
+OTHER = replace(MAIN, name="Visual Studio Code", version="1.106.0")
+"""Another host, with the same capabilities: what differs is owed to the name alone."""
+
+
+class Observer(Protocol):
+    """Is told what is going on. Implementations print; nothing is returned."""
+
+    def phase(self, name: str) -> None:
+        """A phase of the run begins."""
+
+    def doing(self, what: str) -> None:
+        """What is being done within the phase; called for every single call, so it must be quick.
+
+        ``what`` may hold the peer's text.
+        """
+
+
+RecordFor = Callable[[str], AbstractContextManager[Record]]
+"""Opens the transcript file of one session by its name."""
+
+
+@dataclass
+class Held:
+    """What the sessions brought; filled as they end, so that an interruption loses nothing."""
+
+    attempts: list[StartAttempt] = field(default_factory=list)
+    sessions: list[Session] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What every session needs."""
+
+    sandbox: Sandbox
+    settings: Settings
+    targets: Targets
+    environment: Mapping[str, str]
+    matcher: Matcher
+    record_for: RecordFor
+    observer: Observer
+    numbers: Iterator[int]
+    """Numbers the sessions of this run."""
+
+
+def hold(tools: Tools, held: Held) -> None:
+    """Hold all sessions of a run into ``held``."""
+    deadline = time.monotonic() + tools.settings.timeout
+    known: dict[str, tuple[Json, ...]] = {}
+
+    def plan(role: str, era: Era, identity: Identity) -> Plan:
+        return Plan(
+            role=role,
+            era=era,
+            identity=identity,
+            targets=tools.targets,
+            start_timeout=tools.settings.start_timeout,
+            call_timeout=tools.settings.call_timeout,
+            session_timeout=max(1.0, deadline - time.monotonic()),
+            max_calls=tools.settings.max_calls,
+            known=known,
+        )
+
+    main = _start_main(tools, held, plan)
+    if main is None:
+        return
+    era, relaxation = main.plan.era, main.relaxation
+    # The others start up while the main session is held: most of a session's time is start-up.
+    other_era = Era.STATELESS if era is Era.HANDSHAKE else Era.HANDSHAKE
+    identity = _Running(
+        tools, replace(plan("identity", era, OTHER), hostile=False, valid=False), relaxation
+    )
+    second_era = _Running(
+        tools, replace(plan(other_era.value, other_era, MAIN), hostile=False), relaxation
+    )
+    transcript = main.work(held)
+    _continue_main(tools, held, transcript, main, deadline)
+    for running in (identity, second_era):
+        tools.observer.phase(f"second look: {running.plan.role}")
+        running.open()
+        running.work(held)
+
+
+def _start_main(
+    tools: Tools, held: Held, plan: Callable[[str, Era, Identity], Plan]
+) -> _Running | None:
+    """Climb the ladder until the server answers; ``None`` when it never does.
+
+    Only a server that ends by itself is started again with a limit relaxed: one that stays and says
+    nothing lacks no resource. One that refuses the handshake is asked in the other era.
+    """
+    era = Era.HANDSHAKE
+    ladder = iter(Relaxation)
+    relaxation = next(ladder)
+    while True:
+        tools.observer.phase(
+            "start" if relaxation is Relaxation.NONE else f"start ({relaxation.value})"
+        )
+        running = _Running(tools, plan("main", era, MAIN), relaxation)
+        if running.open():
+            held.attempts.append(StartAttempt(relaxation, "answered"))
+            return running
+        session = running.close()
+        ended = session.transcript.end
+        held.attempts.append(_failed(relaxation, session))
+        if ended is SessionEnd.REFUSED and era is Era.HANDSHAKE:
+            era = Era.STATELESS
+            continue
+        step = next(ladder, None) if ended is SessionEnd.EXITED else None
+        if step is None:
+            held.sessions.append(session)
+            return None
+        relaxation = step
+
+
+def _failed(relaxation: Relaxation, session: Session) -> StartAttempt:
+    transcript, container = session.transcript, session.container
+    outcome = f"{transcript.end.value}: {transcript.end_detail}".strip(": ")
+    if container.oom_killed:
+        outcome = "out of memory"
+    return StartAttempt(relaxation, outcome, container.exit_code, container.stderr)
+
+
+def _continue_main(
+    tools: Tools, held: Held, transcript: Transcript, main: _Running, deadline: float
+) -> None:
+    """Hold the rest of a plan that the server broke off, with fresh containers."""
+    plan, relaxation = main.plan, main.relaxation
+    endings: dict[str, int] = {}
+    calls = len(transcript.calls)
+    for restart in range(1, MAX_RESTARTS + 1):
+        if transcript.resume_at is None or time.monotonic() > deadline:
+            return
+        culprit = transcript.calls[-1].target
+        endings[culprit] = endings.get(culprit, 0) + 1
+        plan = replace(
+            plan,
+            start_at=transcript.resume_at,
+            avoid=frozenset(name for name, n in endings.items() if n >= ENDINGS_PER_TARGET),
+            max_calls=max(1, tools.settings.max_calls - calls),
+            session_timeout=max(1.0, deadline - time.monotonic()),
+        )
+        tools.observer.phase(f"probe (fresh container {restart})")
+        running = _Running(tools, plan, relaxation)
+        running.open()
+        transcript = running.work(held)
+        calls += len(transcript.calls)
+    if transcript.resume_at is not None:
+        held.left_out.append(
+            f"calls after the server had ended {MAX_RESTARTS + 1} times within this run"
+        )
+
+
+class _Running:
+    """One started server and the prober that talks to it."""
+
+    def __init__(self, tools: Tools, plan: Plan, relaxation: Relaxation) -> None:
+        self.plan = plan
+        self.relaxation = relaxation
+        self._tools = tools
+        name = f"{next(tools.numbers)}-{plan.role}"
+        self._server: Server = tools.sandbox.start(
+            relaxation=relaxation, environment=tools.environment, name=name
+        )
+        self._file = ExitStack()
+        matcher = tools.matcher
+        self._prober = Prober(
+            self._server.stream,
+            plan,
+            find=matcher.find,
+            mask=matcher.mask,
+            record=self._file.enter_context(tools.record_for(name)),
+            progress=tools.observer.doing,
+        )
+
+    def open(self) -> bool:
+        """Send the opening message."""
+        answered = self._prober.open()
+        if answered:
+            self._server.note_start()
+        return answered
+
+    def work(self, held: Held) -> Transcript:
+        """Do the plan if the server answered, stop the server, keep what was seen."""
+        if self._prober.answered:
+            self._tools.observer.phase(f"probe: {self.plan.role}")
+            try:
+                self._prober.work()
+            except BaseException:
+                # Interrupted, or the engine is gone: what was seen so far still counts.
+                held.sessions.append(self._broken_off())
+                raise
+        session = self.close()
+        held.sessions.append(session)
+        return session.transcript
+
+    def close(self) -> Session:
+        """Stop the server and collect the witnesses."""
+        matcher = self._tools.matcher
+        container = self._server.finish(find=matcher.find, mask=matcher.mask)
+        transcript = self._prober.transcript()
+        self._file.close()
+        return Session(transcript, container)
+
+    def _broken_off(self) -> Session:
+        """What was seen until now; the sandbox removes the container."""
+        transcript = self._prober.transcript()
+        self._file.close()
+        container = ContainerFacts(
+            relaxation=self.relaxation,
+            user="",
+            command_line=self._server.command_line,
+            witnesses={witness.value: "the run was broken off" for witness in Witness},
+        )
+        return Session(transcript, container)
