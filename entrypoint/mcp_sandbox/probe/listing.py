@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 
 from mcp_sandbox.model import COMPLETE, BreachKind, CallStatus, ItemKind, Json, Listing, Moment
@@ -15,6 +16,8 @@ MAX_ITEMS = 2_000
 """Items of one list that are kept; further ones go into the digest only."""
 MAX_ITEM_TEXT = 64 * 2**10
 """Characters kept of one string inside an item."""
+MAX_ITEM = 512 * 2**10
+"""Bytes of one item's JSON; of a larger one only its top-level strings are kept."""
 
 METHODS: dict[ItemKind, tuple[str, str]] = {
     ItemKind.TOOLS: ("tools/list", "tools"),
@@ -70,9 +73,10 @@ def take(
             break
         for item in found:
             total += 1
-            digest.update(canonical(item) + b"\n")
-            if len(items) < MAX_ITEMS and _usable(conversation, kind, item):
-                items.append(shortened(item))
+            raw = canonical(item)
+            digest.update(raw + b"\n")
+            if len(items) < MAX_ITEMS and _usable(conversation, kind, item, raw):
+                items.append(bounded(item))
         following = reply.body.get("nextCursor")
         if following is None:
             break
@@ -98,7 +102,7 @@ def _why(reply: Reply, *, offered: bool, first: bool) -> str:
     return f"broke off: {reply.status.value}"
 
 
-def _usable(conversation: Conversation, kind: ItemKind, item: Json) -> bool:
+def _usable(conversation: Conversation, kind: ItemKind, item: Json, raw: bytes) -> bool:
     name = item.get(NAME_KEY[kind]) if isinstance(item, dict) else None
     if isinstance(name, str) and name:
         return True
@@ -124,12 +128,28 @@ def canonical(item: Json) -> bytes:
         return json.dumps(shortened(item), sort_keys=True).encode()
 
 
+def bounded(value: Json) -> Json:
+    """A peer's value that is kept: no long string, no deep nesting, at most ``MAX_ITEM`` bytes."""
+    kept = shortened(value)
+    size = len(canonical(kept))
+    if size <= MAX_ITEM:
+        return kept
+    if not isinstance(kept, dict):
+        return f"… ({size} bytes)"
+    strings = {key: text for key, text in list(kept.items())[:32] if isinstance(text, str)}
+    return {key[:256]: text[:MAX_ITEM_TEXT] for key, text in strings.items()} | {
+        "…": f"{size} bytes"
+    }
+
+
 def shortened(value: Json, depth: int = MAX_DEPTH) -> Json:
     """``value`` with strings cut to ``MAX_ITEM_TEXT`` characters and ``depth`` levels kept."""
     if isinstance(value, str):
         if len(value) <= MAX_ITEM_TEXT:
             return value
         return value[:MAX_ITEM_TEXT] + f"… ({len(value)} characters)"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # 1e999 is valid JSON on the way in and none on the way out
     if isinstance(value, list | dict) and depth == 0:
         return "… (nested deeper)"
     if isinstance(value, list):
