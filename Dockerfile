@@ -1,0 +1,37 @@
+# The image of the action: the scanner itself and the helper that reads a server's /tmp.
+# One base for every stage. Tools come from Debian (signed) or PyPI (pinned by hash).
+FROM debian:trixie-slim AS base
+
+FROM base AS python
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends python3-venv \
+ && rm -rf /var/lib/apt/lists/*
+COPY requirements/run.txt requirements/build.txt /src/requirements/
+RUN python3 -m venv /opt/mcp-sandbox \
+ && /opt/mcp-sandbox/bin/pip install --no-cache-dir --disable-pip-version-check \
+      --require-hashes -r /src/requirements/run.txt
+COPY pyproject.toml README.md LICENSE /src/
+COPY entrypoint /src/entrypoint
+# The build backend lives in a venv of its own and does not reach the image.
+RUN python3 -m venv /opt/build \
+ && /opt/build/bin/pip install --no-cache-dir --disable-pip-version-check \
+      --require-hashes -r /src/requirements/build.txt \
+ && /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation -w /wheel /src \
+ && /opt/mcp-sandbox/bin/pip install --no-cache-dir --no-deps /wheel/*.whl \
+ && /opt/mcp-sandbox/bin/pip uninstall -y pip \
+ && /opt/mcp-sandbox/bin/python -m compileall -q /opt/mcp-sandbox/lib
+
+FROM base
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends \
+      ca-certificates docker-buildx docker-cli python3-minimal libpython3-stdlib \
+ && rm -rf /var/lib/apt/lists/*
+COPY --from=python /opt/mcp-sandbox /opt/mcp-sandbox
+# A checkout is the working directory: nothing in it may be imported in our place.
+ENV PYTHONSAFEPATH=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PATH=/opt/mcp-sandbox/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+LABEL org.opencontainers.image.title="mcp-sandbox-action" \
+      org.opencontainers.image.description="Tells what an MCP server does before it ships" \
+      org.opencontainers.image.licenses="Apache-2.0"
+ENTRYPOINT ["/opt/mcp-sandbox/bin/mcp-sandbox"]

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# The action's local twin: finds an engine or starts one, builds the image when it is not there, and
+# runs `mcp-sandbox` in it. No logic of its own: every argument is handed on as it stands.
+#
+#   scripts/security-scan.sh FOLDER [options]         same as `mcp-sandbox scan FOLDER …`
+#   scripts/security-scan.sh COMMAND [arguments]      any other command of `mcp-sandbox`
+set -euo pipefail
+
+project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+image=${MCP_SANDBOX_IMAGE:-mcp-sandbox-action:local}
+
+case ${1:-} in
+  scan | judge | rules | doctor | clean | -*) ;;
+  *) set -- scan "$@" ;;
+esac
+
+# A line of its own, so that a failure of the engine script ends this one.
+engine=$("$project/scripts/dev-engine.sh" start)
+eval "$engine"
+
+# The tag carries a digest of what goes into the image: an image of older sources is never run.
+if [ -z "${MCP_SANDBOX_IMAGE:-}" ]; then
+  sources=$(cd "$project" && find Dockerfile .dockerignore pyproject.toml requirements entrypoint \
+    -type f ! -path '*/__pycache__/*' ! -path '*.egg-info/*' -print0 | LC_ALL=C sort -z |
+    xargs -0 sha256sum | sha256sum | cut -c1-16)
+  image=mcp-sandbox-action:$sources
+  if ! docker image inspect "$image" >/dev/null 2>&1; then
+    echo "building $image" >&2
+    docker buildx build --load --quiet --tag "$image" --tag mcp-sandbox-action:local \
+      "$project" >/dev/null
+  fi
+fi
+
+# The checkout is mounted at its own path, so that every path means the same inside and outside.
+here=$(pwd -P)
+top=$(git rev-parse --show-toplevel 2>/dev/null || echo "$here")
+case $DOCKER_HOST in
+  unix://*) socket=${DOCKER_HOST#unix://} ;;
+  *)
+    echo "error: DOCKER_HOST is $DOCKER_HOST; this script needs an engine with a unix:// socket." >&2
+    exit 3
+    ;;
+esac
+# A terminal only when all three streams are one: otherwise stdout and stderr would be merged.
+terminal=()
+[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && terminal=(--interactive --tty)
+
+exec docker run --rm --init "${terminal[@]}" --network none \
+  --label dev.mcp-sandbox.front-door=1 \
+  --volume "$socket:/var/run/docker.sock" --volume "$top:$top" --workdir "$here" \
+  --env DOCKER_HOST=unix:///var/run/docker.sock --env "MCP_SANDBOX_IMAGE=$image" \
+  "$image" "$@"

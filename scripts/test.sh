@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Sets up all that the tests need and runs every one of them, those with a real engine too.
+# Arguments go to pytest: scripts/test.sh tests/unit -k wire
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# The environment is made anew when the lock changes, so that no stale package can pass a test.
+stamp=$(cat requirements/dev.txt pyproject.toml | sha256sum | cut -c1-16)
+if [ "$(cat .venv/stamp 2>/dev/null)" != "$stamp" ]; then
+  echo "setting up .venv" >&2
+  rm -rf .venv
+  python3 -m venv .venv
+  .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+  .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+  echo "$stamp" >.venv/stamp
+fi
+
+engine=$(scripts/dev-engine.sh start)
+eval "$engine"
+export PATH="$PWD/.venv/bin:$PATH"
+exec .venv/bin/python -m pytest "$@"
