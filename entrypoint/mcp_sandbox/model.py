@@ -38,7 +38,7 @@ RUN_LABEL = "dev.mcp-sandbox.run"
 EXPIRES_LABEL = "dev.mcp-sandbox.expires"
 """Unix time after which a later run may sweep it."""
 ROLE_LABEL = "dev.mcp-sandbox.role"
-"""``built``, ``planted`` (images), ``server``, ``planting``, ``helper`` (containers). A container
+"""``built``, ``planted`` (images); ``planted``, ``server``, ``helper`` (containers). A container
 inherits the labels of its image, so only this one tells ours from a user's container of an image
 that we built."""
 STANDIN_LABEL = "dev.mcp-sandbox.standin"

@@ -1,0 +1,143 @@
+"""The sandbox: one server at a time in a container with nothing lent to it.
+
+``Engine`` is the connection, ``Sandbox`` one run on it, ``Server`` one started container. Leaving a
+``Sandbox`` removes all that it made, whatever happened; an image that the run built stays with the
+``ImageStore`` that built it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from mcp_sandbox.model import (
+    EXPIRES_LABEL,
+    ROLE_LABEL,
+    RUN_LABEL,
+    ImageFacts,
+    Limits,
+    Relaxation,
+)
+from mcp_sandbox.sandbox import users
+from mcp_sandbox.sandbox.engine import Engine
+from mcp_sandbox.sandbox.helper import HelperSpec
+from mcp_sandbox.sandbox.planting import Planting
+from mcp_sandbox.sandbox.server import Server
+from mcp_sandbox.sandbox.spec import LADDER, server_spec
+
+__all__ = ["LADDER", "Engine", "Sandbox", "Server"]
+
+
+class Sandbox:
+    """One run: an image, its limits, and every container made of it."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        image: ImageFacts,
+        *,
+        run_id: str,
+        limits: Limits,
+        extra_env: tuple[str, ...],
+        extra_args: tuple[str, ...],
+        helper_image: str,
+        lifetime: float,
+    ) -> None:
+        """Nothing is made yet. ``lifetime``: seconds after which a later run may sweep this one."""
+        self._engine = engine
+        self._image = image
+        self._run_id = run_id
+        self._limits = limits
+        self._extra_env = extra_env
+        self._extra_args = extra_args
+        self._helper_image = helper_image
+        self._expires = int(time.time() + lifetime)
+        self._start_from = image.id
+        self._planted_images: list[str] = []
+        self._planting: Planting | None = None
+        self._passwd: bytes | None = None
+        self._started = 0
+        self.unplanted: dict[str, str] = {}
+        """Path -> why nothing could be planted there."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Remove all that this run made but the built image. Raises ``EngineFailed``."""
+        self._engine.clean(self._run_id, keep_built=True)
+
+    def home(self, relaxation: Relaxation = Relaxation.NONE) -> str:
+        """HOME of the effective user, as the engine will set it."""
+        environment = (*self._image.launch.environment, *self._extra_env)
+        return users.home(self.effective_user(relaxation), self._users(), environment)
+
+    def effective_user(self, relaxation: Relaxation) -> str:
+        """The image's user; ``65532:65532`` where that is root, until ``IMAGE_USER``."""
+        return users.effective_user(self._image.launch.user, self._users(), relaxation)
+
+    def plant(self, files: Mapping[str, bytes], appended: Mapping[str, bytes]) -> None:
+        """Put files (0644, root's) into the image that is started from now on.
+
+        ``appended`` adds lines to the end of a file, and makes it when there is none. Paths where
+        nothing can be planted are listed in ``unplanted``. Raises ``EngineFailed``.
+        """
+        planting = self._container()
+        skipped, count = planting.plant(files, appended)
+        self.unplanted |= skipped
+        if count:
+            self._passwd = None
+            self._start_from = planting.commit()
+            self._planted_images.append(self._start_from)
+        planting.close()
+        self._planting = None
+
+    def start(self, *, relaxation: Relaxation, environment: Mapping[str, str], name: str) -> Server:
+        """Create, attach, start. ``environment`` is planted: it does not show in ``command_line``.
+
+        Raises ``ServerNotStarted`` when the engine cannot start it (no such program or user).
+        """
+        self._started += 1
+        spec = server_spec(
+            self._image.launch,
+            image=self._start_from,
+            original=self._image.id,
+            user=self.effective_user(relaxation),
+            relaxation=relaxation,
+            limits=self._limits,
+            extra_env=self._extra_env,
+            extra_args=self._extra_args,
+            planted=environment,
+            labels=self._labels("server"),
+        )
+        return Server(
+            self._engine,
+            spec,
+            name=f"mcp-sandbox-{self._run_id}-{self._started}-{name}",
+            relaxation=relaxation,
+            helper=self._helper,
+        )
+
+    def _helper(self, server: str, folders: tuple[str, ...]) -> HelperSpec:
+        return HelperSpec(self._helper_image, server, folders, self._labels("helper"))
+
+    def _users(self) -> bytes:
+        """The image's ``/etc/passwd``, read once."""
+        if self._passwd is None:
+            self._passwd = self._container().read("/etc/passwd") or b""
+        return self._passwd
+
+    def _container(self) -> Planting:
+        if self._planting is None:
+            self._planting = Planting(self._engine, self._start_from, self._labels("planted"))
+        return self._planting
+
+    def _labels(self, role: str) -> dict[str, str]:
+        return {RUN_LABEL: self._run_id, EXPIRES_LABEL: str(self._expires), ROLE_LABEL: role}

@@ -1,0 +1,162 @@
+"""The connection to the engine, what it says of itself, and the removal of what is ours.
+
+Everything of ours carries ``RUN_LABEL``; nothing without it is ever removed. A container must carry
+``ROLE_LABEL`` of a container role too, because it inherits its image's labels: a user's own
+container of an image that we built is not ours. Engines are reached by ``unix://`` and plain
+``tcp://``. Errors of the engine become ``EngineFailed``; silence becomes ``EngineUnavailable``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import docker
+import docker.errors
+import requests.exceptions
+
+from mcp_sandbox.errors import EngineFailed, EngineUnavailable
+from mcp_sandbox.model import EXPIRES_LABEL, ROLE_LABEL, RUN_LABEL
+
+DEFAULT_HOST = "unix:///var/run/docker.sock"
+API_TIMEOUT = 30
+"""Seconds that one answer of the engine may take."""
+CONTAINER_ROLES = ("server", "planted", "helper")
+BUILT = "built"
+"""The role of an image that ``ImageStore`` built."""
+
+TROUBLE = (docker.errors.DockerException, requests.exceptions.RequestException, OSError)
+"""All that a call of the engine's API raises."""
+
+Labels = dict[str, str]
+
+
+class Engine:
+    """One Docker engine. ``api`` is docker-py's low-level client."""
+
+    def __init__(self, docker_host: str | None) -> None:
+        """Connect. Raises ``EngineUnavailable`` naming the address when nothing answers."""
+        self.address = docker_host or DEFAULT_HOST
+        try:
+            self.api: Any = docker.APIClient(
+                base_url=self.address, version="auto", timeout=API_TIMEOUT
+            )
+        except TROUBLE as error:
+            raise EngineUnavailable(f"No Docker engine answers at {self.address}.") from error
+
+    @contextlib.contextmanager
+    def guard(self, what: str) -> Iterator[None]:
+        """Turn the engine's errors into ``EngineFailed`` that begins with ``what``."""
+        try:
+            yield
+        except docker.errors.APIError as error:
+            raise EngineFailed(f"{what}: {explain(error)}") from error
+        except TROUBLE as error:
+            raise EngineUnavailable(
+                f"The Docker engine at {self.address} stopped answering. {what}."
+            ) from error
+
+    def describe(self) -> dict[str, str]:
+        """Version, API, cgroup version, security options, architecture, kernel, storage driver."""
+        with self.guard("The engine does not describe itself"):
+            version, info = self.api.version(), self.api.info()
+        options = sorted(str(option) for option in info.get("SecurityOptions") or ())
+        return {
+            "address": self.address,
+            "version": str(version.get("Version", "")),
+            "api": str(version.get("ApiVersion", "")),
+            "cgroup": str(info.get("CgroupVersion", "")),
+            "security": ", ".join(options),
+            "architecture": str(info.get("Architecture", "")),
+            "os": str(info.get("OperatingSystem", "")),
+            "kernel": str(info.get("KernelVersion", "")),
+            "storage": str(info.get("Driver", "")),
+        }
+
+    def clean(self, run_id: str | None, *, keep_built: bool = False) -> list[str]:
+        """Remove what carries our label: of one run, or of all. Returns ``KIND ID`` of each.
+
+        ``keep_built`` spares the images that the run built. Raises ``EngineFailed`` that names
+        what is left.
+        """
+        label = RUN_LABEL if run_id is None else f"{RUN_LABEL}={run_id}"
+        return self._remove(
+            label, lambda labels: not (keep_built and labels.get(ROLE_LABEL) == BUILT)
+        )
+
+    def sweep(self, older_than_s: float) -> list[str]:
+        """Remove leftovers of runs whose time was up at least ``older_than_s`` seconds ago.
+
+        A run that is still alive has its time ahead of it, so it is left alone; so is a thing
+        without a readable time.
+        """
+        limit = time.time() - older_than_s
+
+        def expired(labels: Labels) -> bool:
+            text = labels.get(EXPIRES_LABEL, "")
+            return text.isascii() and text.isdigit() and int(text) <= limit
+
+        return self._remove(RUN_LABEL, expired)
+
+    def remove_container(self, container: str) -> None:
+        """Kill and remove a container with its anonymous volumes; a missing one is fine."""
+        with (
+            self.guard(f"The container {container[:12]} cannot be removed"),
+            contextlib.suppress(docker.errors.NotFound),
+        ):
+            self.api.remove_container(container, v=True, force=True)
+
+    def _remove(self, label: str, wanted: Callable[[Labels], bool]) -> list[str]:
+        """Containers first: they hold on to the rest."""
+        filters = {"label": label}
+        removed: list[str] = []
+        left: list[str] = []
+
+        def each(kind: str, ids: list[str], remove: Callable[[str], Any]) -> None:
+            for id_ in sorted(set(ids)):
+                try:
+                    remove(id_)
+                except docker.errors.NotFound:
+                    continue  # somebody else, or its parent's removal, was faster
+                except TROUBLE as error:
+                    left.append(f"{kind} {id_[:19]} ({explain(error)})")
+                else:
+                    removed.append(f"{kind} {id_}")
+
+        def picked(found: list[Any] | None, key: str) -> list[str]:
+            return [str(one[key]) for one in found or () if wanted(one.get("Labels") or {})]
+
+        with self.guard("What is left of a run cannot be listed"):
+            containers = [
+                one
+                for one in self.api.containers(all=True, filters=filters)
+                if (one.get("Labels") or {}).get(ROLE_LABEL) in CONTAINER_ROLES
+            ]
+            volumes = self.api.volumes(filters=filters).get("Volumes")
+            networks = self.api.networks(filters=filters)
+            images = self.api.images(all=True, filters=filters)
+        each(
+            "container",
+            picked(containers, "Id"),
+            lambda id_: self.api.remove_container(id_, v=True, force=True),
+        )
+        each("volume", picked(volumes, "Name"), self.api.remove_volume)
+        each("network", picked(networks, "Id"), self.api.remove_network)
+        # A planted image is made from the built one: without the child first, the parent stays.
+        newest = sorted(images or (), key=lambda one: -int(one.get("Created") or 0))
+        for image in newest:
+            each(
+                "image",
+                picked([image], "Id"),
+                lambda id_: self.api.remove_image(id_, force=True),
+            )
+        if left:
+            raise EngineFailed(f"Not everything could be removed: {'; '.join(left)}.")
+        return removed
+
+
+def explain(error: Exception) -> str:
+    """The engine's own words, bounded."""
+    return str(getattr(error, "explanation", None) or error)[:500]

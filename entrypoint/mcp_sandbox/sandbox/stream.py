@@ -1,0 +1,183 @@
+"""The attached streams of a container: Docker's frames taken apart, standard error kept aside.
+
+The engine multiplexes both outputs over one connection: 8 bytes of header (stream number, three
+zeros, length, big-endian), then that many bytes. A frame is passed on as it arrives, so that its
+announced length costs nothing. Standard output goes to the reader whole; of standard error the
+beginning and the end are kept, and its length.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterator
+
+from mcp_sandbox.sandbox.engine import Engine
+
+CHUNK = 64 * 2**10
+_STDERR = 2
+_HEADER = struct.Struct(">BxxxI")
+
+
+class Demultiplexer:
+    """Takes frames apart, however the bytes were cut."""
+
+    def __init__(self) -> None:
+        self._header = bytearray()
+        self._stream = 0
+        self._rest = 0
+
+    @property
+    def between_frames(self) -> bool:
+        """Nothing of a frame is outstanding: an end here is a clean end."""
+        return not self._header and not self._rest
+
+    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """``(stream, bytes)`` for every part of a frame in ``data``; the stream is 0, 1 or 2."""
+        position = 0
+        while position < len(data):
+            if self._rest:
+                part = data[position : position + self._rest]
+                position += len(part)
+                self._rest -= len(part)
+                yield self._stream, part
+                continue
+            missing = _HEADER.size - len(self._header)
+            part = data[position : position + missing]
+            self._header += part
+            position += len(part)
+            if len(self._header) == _HEADER.size:
+                self._stream, self._rest = _HEADER.unpack(self._header)
+                self._header.clear()
+
+
+class HeadTail:
+    """The first and the last ``half`` bytes of a stream, and its length."""
+
+    def __init__(self, half: int) -> None:
+        self.half = half
+        self.total = 0
+        self._head = bytearray()
+        self._tail = bytearray()
+
+    def add(self, data: bytes) -> None:
+        """Take more of the stream."""
+        self.total += len(data)
+        room = self.half - len(self._head)
+        self._head += data[:room]
+        self._tail += data[room:]
+        if len(self._tail) > 2 * self.half:
+            del self._tail[: -self.half]
+
+    @property
+    def dropped(self) -> int:
+        """How many bytes in the middle were not kept."""
+        return self.total - len(self._head) - min(len(self._tail), self.half)
+
+    def parts(self) -> tuple[bytes, bytes]:
+        """Beginning and end; together they are the whole stream when nothing was dropped."""
+        return bytes(self._head), bytes(self._tail[-self.half :])
+
+
+class AttachedStream:
+    """``model.ByteStream`` over the connection of an attach request.
+
+    The socket must be handed over before the container starts, so that no byte is lost. The
+    class owns it.
+    """
+
+    def __init__(self, connection: socket.socket, *, stderr_bytes: int) -> None:
+        connection.setblocking(False)
+        self._socket = connection
+        self._demultiplexer = Demultiplexer()
+        self._write_closed = False
+        self.stdout_bytes = 0
+        self.stderr = HeadTail(stderr_bytes // 2)
+        self.ended = False
+        """The peer's end was reached: nothing more will come."""
+        self.broken = ""
+        """Why the end was no clean one."""
+
+    def fileno(self) -> int:
+        """The connection, for ``select``."""
+        return self._socket.fileno()
+
+    def write_fileno(self) -> int:
+        """The connection, for ``select``."""
+        return self._socket.fileno()
+
+    def recv(self) -> bytes | None:
+        """Standard output that has arrived, ``None`` when there is none yet, ``b""`` at the end."""
+        if self.ended:
+            return b""
+        try:
+            data = self._socket.recv(CHUNK)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError as error:
+            self.broken = (
+                f"the connection to the engine broke ({errno.errorcode.get(error.errno or 0)})"
+            )
+            data = b""
+        if not data:
+            self.ended = True
+            if not self.broken and not self._demultiplexer.between_frames:
+                self.broken = "the engine ended inside a frame"
+            return b""
+        out = []
+        for stream, part in self._demultiplexer.feed(data):
+            if stream == _STDERR:
+                self.stderr.add(part)
+            else:
+                out.append(part)
+        taken = b"".join(out)
+        self.stdout_bytes += len(taken)
+        return taken or None
+
+    def send(self, data: memoryview) -> int:
+        """Write some of ``data``; 0 when the engine takes nothing now.
+
+        Raises ``BrokenPipeError`` once standard input is closed on either side.
+        """
+        if self._write_closed or self.ended:
+            raise BrokenPipeError(errno.EPIPE, "standard input is closed")
+        try:
+            return self._socket.send(data)
+        except (BlockingIOError, InterruptedError):
+            return 0
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise BrokenPipeError(errno.EPIPE, "standard input is closed") from error
+
+    def close_write(self) -> None:
+        """Close the server's standard input; its output can still be read."""
+        if self._write_closed:
+            return
+        self._write_closed = True
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            if error.errno not in (errno.ENOTCONN, errno.EPIPE, errno.ECONNRESET):
+                raise
+
+    def close(self) -> None:
+        """Give the connection up."""
+        self._write_closed = self.ended = True
+        self._socket.close()
+
+
+def open_attached(
+    engine: Engine, container: str, *, stdin: bool, stderr_bytes: int
+) -> AttachedStream:
+    """Attach to a container that has not been started. Raises what docker-py raises."""
+    wanted = {"stdin": int(stdin), "stdout": 1, "stderr": 1, "stream": 1}
+    hijacked = engine.api.attach_socket(container, params=wanted)
+    try:
+        # A descriptor of our own: docker-py ties the life of its socket to its response object.
+        connection = socket.socket(fileno=os.dup(hijacked.fileno()))
+    finally:
+        hijacked.close()
+    return AttachedStream(connection, stderr_bytes=stderr_bytes)
