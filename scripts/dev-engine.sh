@@ -9,6 +9,8 @@ readonly LABEL=dev.mcp-sandbox.standin
 readonly CA_LABEL=dev.mcp-sandbox.standin.ca
 readonly CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt
 readonly PACKAGES=(docker.io docker-cli docker-buildx docker-compose iptables ca-certificates)
+# Raise this when make_rootfs changes what it makes: machines keep the result.
+readonly RECIPE=1
 readonly DEFAULT_DIR=/var/lib/mcp-sandbox-engine
 
 usage() {
@@ -81,7 +83,7 @@ settings() {
     NETNS=mcpse-$TAG
     VETH=mse$TAG
     CGROUP=docker
-    [[ $NET == host ]] || CGROUP=mcp-sandbox-engine-$TAG
+    [[ $DIR == "$DEFAULT_DIR" ]] || CGROUP=mcp-sandbox-engine-$TAG
 }
 
 require_root() {
@@ -108,7 +110,10 @@ engine_version() {
 
 # An engine that is not this script's, when one answers: its DOCKER_HOST.
 foreign_host() {
-    local host=${DOCKER_HOST:-unix:///var/run/docker.sock}
+    local host=${DOCKER_HOST:-}
+    # The CLI knows of contexts too: a rootless engine has its socket elsewhere.
+    [[ -n $host ]] || host=$(docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null) || host=
+    [[ -n $host ]] || host=unix:///var/run/docker.sock
     [[ $host != "unix://$SOCKET" ]] || return 1
     engine_version "$host" >/dev/null || return 1
     printf '%s\n' "$host"
@@ -119,7 +124,9 @@ docker_() { "$BIN/docker" -H "unix://$SOCKET" "$@"; }
 print_export() {
     local path=":$PATH:"
     path=${path//":$BIN:"/:}
-    if PATH=$path docker buildx version >/dev/null 2>&1; then
+    # An empty entry would mean the current folder.
+    path=${path#:}
+    if PATH=${path%:} docker buildx version >/dev/null 2>&1; then
         printf 'export DOCKER_HOST=unix://%s\n' "$SOCKET"
     else
         # shellcheck disable=SC2016  # the caller's shell is to expand $PATH
@@ -129,9 +136,15 @@ print_export() {
 
 # --- processes --------------------------------------------------------------
 
-# Ours is a process whose root folder is our rootfs: no pid file can lie about
-# that, not after a reboot either.
-is_ours() { [[ -d $ROOTFS && /proc/$1/root/. -ef $ROOTFS/. ]]; }
+# Ours is a process whose root folder is our rootfs, in the mount namespace that
+# launch() made: no pid file can lie about that, not after a reboot either.
+is_ours() {
+    local namespace
+    # Were the host's root ever bound there, every process would look like ours.
+    [[ -d $ROOTFS && /proc/$1/root/. -ef $ROOTFS/. && ! $ROOTFS/. -ef /. ]] || return 1
+    namespace=$(cat "$STATE/namespace" 2>/dev/null) || return 0
+    [[ $(readlink "/proc/$1/ns/mnt") == "$namespace" ]]
+}
 
 engine_pid() {
     local pid
@@ -139,21 +152,28 @@ engine_pid() {
     printf '%s\n' "$pid"
 }
 
-# Every process of the engine: those in the chroot (dockerd, containerd, shims)
-# and all their descendants (the containers, which have roots of their own).
+# Every process of the engine: those in the chroot (dockerd, containerd, shims),
+# their descendants (containers have roots of their own), and what is in the
+# cgroup of a container of ours although its shim is gone.
 our_pids() {
-    local proc pid parent changed=1 stat
+    local proc pid stat changed=1 cgroup
     local -A ours=() parents=()
     for proc in /proc/[0-9]*; do
         pid=${proc#/proc/}
-        stat=$(cat "$proc/stat" 2>/dev/null) || continue
+        stat=
+        IFS= read -rd '' stat 2>/dev/null <"$proc/stat" || [[ -n $stat ]] || continue
         # The second field is the name in parentheses and may hold anything.
         stat=${stat##*) }
         [[ ${stat%% *} != Z ]] || continue
-        parent=$(cut -d' ' -f2 <<<"$stat")
-        parents[$pid]=$parent
+        stat=${stat#* }
+        parents[$pid]=${stat%% *}
         if is_ours "$pid"; then ours[$pid]=1; fi
-    done
+    done 2>/dev/null
+    while IFS=: read -r proc cgroup; do
+        pid=${proc#/proc/}
+        pid=${pid%/cgroup}
+        if [[ -n ${parents[$pid]:-} && -d $STATE/data/containers/${cgroup##*/} ]]; then ours[$pid]=1; fi
+    done < <(grep -soE "/$CGROUP/[0-9a-f]{64}" /proc/[0-9]*/cgroup | sort -u)
     while ((changed)); do
         changed=0
         for pid in "${!parents[@]}"; do
@@ -172,9 +192,13 @@ wait_gone() {
 }
 
 end_processes() {
-    local pid
+    local pid pids containers
     if pid=$(engine_pid); then
         say "ending dockerd ($pid)"
+        # dockerd would give each ten seconds to heed a SIGTERM that most, as the
+        # first process of their namespace, never see.
+        mapfile -t containers < <(timeout 10 "$BIN/docker" -H "unix://$SOCKET" ps -q 2>/dev/null)
+        ((${#containers[@]} == 0)) || timeout 30 "$BIN/docker" -H "unix://$SOCKET" kill "${containers[@]}" >/dev/null 2>&1 || true
         kill -TERM "$pid" 2>/dev/null || true
         wait_gone 30 "$pid" || say "dockerd did not end in 30 s: killing it"
     fi
@@ -188,46 +212,57 @@ end_processes() {
     done
     mapfile -t pids < <(our_pids)
     ((${#pids[@]} == 0)) || die 3 "these processes of the engine will not end: ${pids[*]}"
-    rm -f "$PIDFILE" "$SOCKET"
+    rm -f "$PIDFILE" "$SOCKET" "$STATE/namespace"
 }
 
 # --- making the files -------------------------------------------------------
 
-# Runs a long command so that a signal to this script is handled at once, and
-# so that not even SIGKILL to it leaves the command, or a mount of it, behind.
+# Runs a long command so that a signal to this script is handled at once. What
+# it prints goes to OUTPUT: redirected by the caller, it would take the words of
+# the signal's handler along.
 CHILD=
-alone() {
-    setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child=KILL --mount-proc "$@" 9>&- >&2 </dev/null &
-    CHILD=$!
+OUTPUT=/dev/null
+wait_for() {
     local code=0
+    # pdeathsig: not even SIGKILL to this script leaves the command behind.
+    setpriv --pdeathsig KILL "$@" >>"$OUTPUT" 2>&1 </dev/null &
+    CHILD=$!
     wait "$CHILD" || code=$?
     CHILD=
     return "$code"
 }
 
+# The same for one with processes and mounts of its own (debootstrap mounts /proc
+# in what it makes): they end with it. They hold the lock (fd 9) until they are
+# really gone, so that the next start cannot meet them.
+alone() { wait_for unshare --mount --pid --fork --kill-child=KILL --mount-proc "$@"; }
+
 install_needs() {
-    local missing=() pair
-    for pair in debootstrap:debootstrap ip:iproute2 flock:util-linux setpriv:util-linux; do
-        command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
-    done
+    local missing=()
+    command -v debootstrap >/dev/null || missing+=(debootstrap)
+    command -v ip >/dev/null || missing+=(iproute2)
     [[ -e /usr/share/keyrings/debian-archive-keyring.gpg ]] || missing+=(debian-archive-keyring)
     ((${#missing[@]})) || return 0
-    command -v apt-get >/dev/null || die 3 "the private engine can be made on a Debian-family host only, and this one has no apt-get."
     say "installing ${missing[*]}"
-    {
-        apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "${missing[@]}"
-    } >&2 </dev/null 9>&- || die 3 "apt-get could not install ${missing[*]}."
+    # In a session of its own: the Ctrl-C that ends this script must not leave
+    # the host's dpkg half configured.
+    DEBIAN_FRONTEND=noninteractive setsid --wait sh -ec '
+        apt-get -q -o DPkg::Lock::Timeout=120 update
+        apt-get -q -o DPkg::Lock::Timeout=120 install -y --no-install-recommends "$@"
+    ' sh "${missing[@]}" >&2 </dev/null || die 3 "apt-get could not install ${missing[*]}."
 }
 
-# Prints "URI SUITE" for each of Debian's own entries in the host's apt sources.
+# apt_entries FOLDER STRICT: prints "URI SUITE" for each of Debian's own entries
+# in apt's sources there. STRICT (for a host that is not Debian itself) takes only
+# those that say they are signed with Debian's key.
 apt_entries() {
-    local codename=$1 root=${2:-/etc/apt} file
+    local root=$1 strict=$2 file
     for file in "$root"/sources.list.d/*.sources; do
         [[ -f $file ]] || continue
-        awk -v codename="$codename" '
+        awk -v strict="$strict" '
             function flush(   i, j, u, s, nu, ns) {
                 if (types ~ /(^| )deb( |$)/ && enabled !~ /^(no|false|0)$/ && components ~ /(^| )main( |$)/ &&
-                    (signed == "" || signed ~ /debian-archive/)) {
+                    ((signed == "" && !strict) || signed ~ /debian-archive/)) {
                     nu = split(uris, u, " "); ns = split(suites, s, " ")
                     for (i = 1; i <= nu; i++) for (j = 1; j <= ns; j++) print u[i], s[j]
                 }
@@ -247,24 +282,26 @@ apt_entries() {
     done
     for file in "$root"/sources.list "$root"/sources.list.d/*.list; do
         [[ -f $file ]] || continue
-        awk '$1 == "deb" {
+        awk -v strict="$strict" '$1 == "deb" {
                 sub(/#.*/, ""); options = ""
                 if (match($0, /\[[^]]*\]/)) { options = substr($0, RSTART, RLENGTH); sub(/\[[^]]*\]/, "") }
-                if (options ~ /signed-by/ && options !~ /debian-archive/) next
+                if (strict || options ~ /signed-by/) if (options !~ /debian-archive/) next
                 for (i = 4; i <= NF; i++) if ($i == "main") { print $2, $3; break }
             }' "$file"
-    done | cat
+    done
 }
 
-# Prints "URI SUITE" for the suite we install, mapped from the host's own.
+# Prints "URI SUITE" for the suites we install from, mapped from the host's own.
 mirrors() {
-    local root=${1:-/etc/apt} codename uri suite
+    local root=${1:-/etc/apt} release=${2:-/etc/os-release} codename strict uri suite
     if [[ -n ${MCP_SANDBOX_ENGINE_MIRROR:-} ]]; then
         printf '%s %s\n' "$MCP_SANDBOX_ENGINE_MIRROR" "$SUITE"
         return
     fi
     # shellcheck source=/dev/null
-    codename=$(. /etc/os-release && printf %s "${VERSION_CODENAME:-}")
+    codename=$(. "$release" && printf %s "${VERSION_CODENAME:-none}")
+    # shellcheck source=/dev/null
+    strict=$(. "$release" && [[ ${ID:-} == debian ]] || echo 1)
     while read -r uri suite; do
         if [[ $uri == mirror+file:* ]]; then
             uri=$(grep -m1 -oE '^https?://[^[:space:]]+' "${uri#mirror+file:}") || continue
@@ -272,11 +309,13 @@ mirrors() {
         [[ $uri == http://* || $uri == https://* ]] || continue
         uri=${uri%/}
         case $suite in
-            "$codename" | stable | testing | "$SUITE") printf '%s %s\n' "$uri" "$SUITE" ;;
-            "$codename"-updates | stable-updates | "$SUITE"-updates) printf '%s %s\n' "$uri" "$SUITE-updates" ;;
-            "$codename"-security | stable-security | "$SUITE"-security) printf '%s %s\n' "$uri" "$SUITE-security" ;;
+            "$codename" | oldstable | stable | testing | unstable | sid | "$SUITE") suite=$SUITE ;;
+            "$codename"-updates | stable-updates | "$SUITE"-updates) suite=$SUITE-updates ;;
+            "$codename"-security | stable-security | "$SUITE"-security) suite=$SUITE-security ;;
+            *) continue ;;
         esac
-    done < <(apt_entries "$codename" "$root") | awk '!seen[$0]++'
+        printf '%s %s\n' "$uri" "$suite"
+    done < <(apt_entries "$root" "$strict") | awk '!seen[$0]++'
 }
 
 write_sources() {
@@ -329,13 +368,17 @@ remove_tree() {
 }
 
 make_rootfs() {
-    local partial=$DIR/rootfs.partial mirror base
+    local partial=$DIR/rootfs.partial mirror base name proxies=()
+    for name in http_proxy https_proxy no_proxy; do
+        [[ -z ${!name:-} ]] || proxies+=("$name=${!name}")
+    done
     if [[ -n ${MCP_SANDBOX_ENGINE_ROOTFS:-} ]]; then
         [[ -x $MCP_SANDBOX_ENGINE_ROOTFS/usr/sbin/dockerd ]] ||
             die 2 "MCP_SANDBOX_ENGINE_ROOTFS ($MCP_SANDBOX_ENGINE_ROOTFS) holds no engine."
         say "copying the engine's files from $MCP_SANDBOX_ENGINE_ROOTFS"
         alone cp -a --reflink=auto --one-file-system -- "$MCP_SANDBOX_ENGINE_ROOTFS" "$partial" ||
-            die 3 "copying $MCP_SANDBOX_ENGINE_ROOTFS failed."
+            die 3 "copying $MCP_SANDBOX_ENGINE_ROOTFS failed: $(tail -n1 "$OUTPUT")"
+        echo "$RECIPE" >"$partial/recipe"
         mv -- "$partial" "$ROOTFS"
         return
     fi
@@ -343,8 +386,8 @@ make_rootfs() {
     [[ -n $mirror ]] ||
         die 3 "the host's apt sources name no Debian mirror: set MCP_SANDBOX_ENGINE_MIRROR to one."
     say "making the base files (debootstrap $SUITE)"
-    alone debootstrap --variant=minbase "$SUITE" "$partial" "$mirror" >"$DIR/debootstrap.log" 2>&1 ||
-        die 3 "debootstrap failed; the last lines of $DIR/debootstrap.log: $(tail -n3 "$DIR/debootstrap.log")"
+    alone debootstrap --variant=minbase "$SUITE" "$partial" "$mirror" ||
+        die 3 "debootstrap failed; the last lines of $OUTPUT: $(tail -n3 "$OUTPUT")"
     write_sources "$partial"
     rm -rf "$partial"/var/lib/apt/lists/* "$partial"/var/cache/apt/archives/*.deb
     # As in the image this stands in for: no documentation, no package caches.
@@ -367,6 +410,8 @@ CONF
     printf '#!/bin/sh\nexit 101\n' >"$partial/usr/sbin/policy-rc.d"
     chmod 755 "$partial/usr/sbin/policy-rc.d"
     find "$partial"/usr/share/{doc,man,locale,info} -mindepth 1 ! -name copyright ! -type d -delete 2>/dev/null || true
+    # Of this host, or of this moment; docker fills in the first two itself.
+    rm -f "$partial"/etc/{resolv.conf,hostname} "$partial"/var/log/{bootstrap,dpkg,alternatives}.log
     base=$DIR/standin.tar.partial
     alone tar -C "$partial" --one-file-system --numeric-owner --exclude=./dev/* -cf "$base" . || die 3 "packing the stand-in failed."
 
@@ -378,15 +423,14 @@ CONF
         root=$1; shift
         mount -t proc proc "$root/proc"
         mount --bind /dev "$root/dev"
-        exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive \
-            sh -ec "apt-get -q update; apt-get -q install -y --no-install-recommends \"\$@\"" sh "$@"
-    ' sh "$partial" "${PACKAGES[@]}" >>"$DIR/debootstrap.log" 2>&1 ||
-        die 3 "installing the engine failed; the last lines of $DIR/debootstrap.log: $(tail -n3 "$DIR/debootstrap.log")"
+        exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive "$@"
+    ' sh "$partial" "${proxies[@]}" sh -ec 'apt-get -q update; apt-get -q install -y --no-install-recommends "$@"' sh "${PACKAGES[@]}" ||
+        die 3 "installing the engine failed; the last lines of $OUTPUT: $(tail -n3 "$OUTPUT")"
     rm -rf "$partial"/var/lib/apt/lists/*
     # Inside the rootfs, so that a copy of it (MCP_SANDBOX_ENGINE_ROOTFS) is whole.
     mv -- "$base" "$partial/standin.tar"
+    echo "$RECIPE" >"$partial/recipe"
     mv -- "$partial" "$ROOTFS"
-    rm -f "$DIR/debootstrap.log"
 }
 
 # The CLI is made for another glibc than the host's, so it runs on its own
@@ -449,38 +493,37 @@ WRAPPER
 
 iptables_() { chroot "$ROOTFS" /usr/sbin/iptables -w 10 "$@"; }
 
+# The way out may carry less than an Ethernet frame, and a bridge that carries
+# more loses the difference without a word.
 uplink_mtu() {
     local device
-    device=$(ip -o route show default | grep -oE ' dev [^ ]+' | awk 'NR == 1 { print $2 }')
-    cat "/sys/class/net/${device:-lo}/mtu" 2>/dev/null || echo 1500
+    device=$(ip -o route show default | awk '{ for (i = 1; i < NF; i++) if ($i == "dev") { print $(i + 1); exit } }')
+    if [[ -n $device ]]; then cat "/sys/class/net/$device/mtu"; else echo 1500; fi
 }
 
 # An engine beside another one lives in a network namespace of its own: two
 # dockerds in one namespace flush each other's iptables chains at every start.
+# This is the host's side of it; sets SUBNET. The rest is in enter_engine, since
+# a namespace that only its processes hold cannot be left behind.
 make_network() {
-    local n i subnet routes mtu
-    remove_network
-    mtu=$(uplink_mtu)
-    ip netns add "$NETNS"
-    routes=$(ip -o -4 addr show; ip -o -4 route show)
+    local n i taken
+    taken=$(ip -o -4 addr show && ip -o -4 route show)
     n=$((16#${TAG:0:4} % 250))
-    for i in $(seq 0 249); do
+    for i in {0..249}; do
         # The range set apart for benchmarks between networks: nobody routes it.
-        subnet=198.18.$(((n + i) % 250))
-        [[ $routes == *"$subnet."* ]] || break
+        SUBNET=198.18.$(((n + i) % 250))
+        [[ $taken == *" $SUBNET."* ]] || break
     done
-    ip link add "$VETH" mtu "$mtu" type veth peer name eth0 mtu "$mtu" netns "$NETNS"
-    ip addr add "$subnet.1/30" dev "$VETH"
-    ip link set "$VETH" up
-    ip -n "$NETNS" addr add "$subnet.2/30" dev eth0
-    ip -n "$NETNS" link set lo up
-    ip -n "$NETNS" link set eth0 up
-    ip -n "$NETNS" route add default via "$subnet.1"
-    [[ -e $DIR/ip_forward ]] || cat /proc/sys/net/ipv4/ip_forward >"$DIR/ip_forward"
+    note_forwarding
     echo 1 >/proc/sys/net/ipv4/ip_forward
-    iptables_ -t nat -A POSTROUTING -s "$subnet.0/30" ! -o "$VETH" -m comment --comment "$NETNS" -j MASQUERADE
+    iptables_ -t nat -A POSTROUTING -s "$SUBNET.0/30" ! -o "$VETH" -m comment --comment "$NETNS" -j MASQUERADE
+    # Another engine's dockerd makes DROP the policy of FORWARD.
     iptables_ -I FORWARD -i "$VETH" -m comment --comment "$NETNS" -j ACCEPT
     iptables_ -I FORWARD -o "$VETH" -m comment --comment "$NETNS" -j ACCEPT
+}
+
+note_forwarding() {
+    [[ -e $DIR/ip_forward ]] || cat /proc/sys/net/ipv4/ip_forward >"$DIR/ip_forward"
 }
 
 # drop_rules TABLE PATTERN: deletes the rules that match, whatever their chain.
@@ -494,11 +537,10 @@ drop_rules() {
 }
 
 remove_network() {
-    [[ -x $ROOTFS/usr/sbin/iptables ]] || return 0
+    [[ -x $ROOTFS/usr/sbin/dockerd ]] || return 0
     drop_rules nat "--comment \"?$NETNS\"?( |\$)"
     drop_rules filter "--comment \"?$NETNS\"?( |\$)"
     if ip link show "$VETH" >/dev/null 2>&1; then ip link del "$VETH"; fi
-    if [[ -e /run/netns/$NETNS ]]; then ip netns del "$NETNS"; fi
 }
 
 # Names of the bridges that this engine made, from its own records: they are
@@ -506,17 +548,27 @@ remove_network() {
 our_bridges() {
     local kv=$STATE/data/network/files/local-kv.db
     [[ -f $kv ]] || return 0
-    grep -aoE '"BridgeName":"[A-Za-z0-9._-]+"' "$kv" | cut -d'"' -f4 | sort -u
+    # A bridge that was there before, and that a user named to docker, has another
+    # creator; docker0 too, when an earlier dockerd left it (see made-docker0).
+    {
+        [[ ! -e $DIR/made-docker0 ]] || echo docker0
+        grep -aoE '"BridgeIfaceCreator":1,"BridgeName":"[A-Za-z0-9._-]+"' "$kv" | cut -d'"' -f6 | grep -vx docker0
+    } | sort -u
 }
 
 # What dockerd leaves in the host's network when it ends.
 remove_host_network() {
-    local bridge chain
-    [[ -x $ROOTFS/usr/sbin/iptables ]] || return 0
+    local bridge chain address
+    [[ -x $ROOTFS/usr/sbin/dockerd ]] || return 0
     while read -r bridge; do
-        [[ $bridge != docker0 || -e $DIR/made-docker0 ]] || continue
-        drop_rules nat " (-[io]) $bridge( |\$)"
-        drop_rules filter " (-[io]) $bridge( |\$)"
+        drop_rules nat " -[io] $bridge( |\$)"
+        drop_rules filter " -[io] $bridge( |\$)"
+        # The rule by which a container reaches its own published port names its
+        # address only.
+        while read -r address; do
+            [[ $(ip -o route get "${address%/32}" 2>/dev/null) != *" dev $bridge "* ]] ||
+                drop_rules nat "POSTROUTING -s ${address//./\\.} -d ${address//./\\.} .*-j MASQUERADE"
+        done < <(iptables_ -t nat -S POSTROUTING | awk '$3 == "-s" && $5 == "-d" && $4 == $6 { print $4 }' | sort -u)
         if ip link show "$bridge" type bridge >/dev/null 2>&1; then ip link del "$bridge"; fi
     done < <(our_bridges)
     [[ -e $DIR/made-docker0 ]] || return 0
@@ -531,13 +583,22 @@ remove_host_network() {
     rm -f "$DIR/made-docker0"
 }
 
+restore_forwarding() {
+    [[ -e $DIR/ip_forward ]] || return 0
+    # Not under the feet of another engine that came after.
+    if [[ $(cat "$DIR/ip_forward") == 0 ]] && ! ip -o link show | grep -qE '^[0-9]+: (docker0|br-[0-9a-f]{12}|mse[0-9a-f]{8})[@:]'; then
+        echo 0 >/proc/sys/net/ipv4/ip_forward
+    fi
+    rm -f "$DIR/ip_forward"
+}
+
 note_host_network() {
     [[ ! -e $DIR/made-docker0 ]] || return 0
     ! ip link show docker0 >/dev/null 2>&1 || return 0
     # Holds the policy of FORWARD from before dockerd sets it to DROP.
     iptables_ -S FORWARD 2>/dev/null | awk '$1 == "-P" { print $3 }' >"$DIR/made-docker0.partial" || true
     mv -- "$DIR/made-docker0.partial" "$DIR/made-docker0"
-    [[ -e $DIR/ip_forward ]] || cat /proc/sys/net/ipv4/ip_forward >"$DIR/ip_forward"
+    note_forwarding
 }
 
 # --- running it -------------------------------------------------------------
@@ -559,63 +620,85 @@ shared_folders() {
     done
 }
 
-# Runs in the engine's own mount namespace: the host never sees these mounts, and
-# they end with the last process in it, however that ends.
+# The three functions below run in the engine's own mount namespace: the host
+# never sees these mounts, and they end with the last process in it, whatever
+# ends it.
 mount_shares() {
     local root=$1 folder
     shift
     for folder; do
         mkdir -p "$root$folder"
-        if ! mountpoint -q "$root$folder"; then mount --rbind "$folder" "$root$folder"; fi
+        [[ ! $root$folder -ef $folder ]] || continue
+        # The folder of that name is another one by now, as after a new clone.
+        if mountpoint -q "$root$folder"; then umount --recursive --lazy "$root$folder"; fi
+        mount --rbind "$folder" "$root$folder"
     done
 }
 
+join_network() {
+    local launcher=$1 veth=$2 subnet=$3 mtu=$4
+    ip link add eth0 mtu "$mtu" type veth peer name "$veth" mtu "$mtu" netns "$launcher"
+    nsenter --target "$launcher" --net ip addr add "$subnet.1/30" dev "$veth"
+    nsenter --target "$launcher" --net ip link set "$veth" up
+    ip addr add "$subnet.2/30" dev eth0
+    ip link set lo up
+    ip link set eth0 up
+    ip route add default via "$subnet.1"
+}
+
 enter_engine() {
-    local root=$1 state=$2 folder
+    local root=$1 state=$2 shares=$3 folder
+    shift 3
+    readlink /proc/self/ns/mnt >"$state/namespace"
+    echo "$BASHPID" >"$state/dockerd.pid"
     mount --bind "$root" "$root"
     for folder in proc sys dev; do mount --rbind "/$folder" "$root/$folder"; done
-    # Volatile, so that no crash can leave a stale pid file or socket.
+    # Volatile, so that no crash can leave a stale pid file or socket in it.
     mount -t tmpfs -o mode=755 tmpfs "$root/run"
     mkdir -p "$root$state"
     mount --bind "$state" "$root$state"
-    mount_shares "$root" "${@:3:SHARES}"
-    shift $((2 + SHARES))
-    echo "$BASHPID" >"$state/dockerd.pid"
-    exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
-        HTTP_PROXY="${HTTP_PROXY:-}" HTTPS_PROXY="${HTTPS_PROXY:-}" NO_PROXY="${NO_PROXY:-}" \
-        chroot "$root" /usr/sbin/dockerd "$@"
+    mount_shares "$root" "${@:1:shares}"
+    shift "$shares"
+    exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"
 }
 
 launch() {
-    local in_net=() shares pid deadline
+    local shares pid deadline mtu name proxies=() unshare=(unshare --mount --propagation slave) first=:
     mapfile -t shares < <(shared_folders)
+    mtu=$(uplink_mtu)
     mkdir -p "$STATE/data"
     resolv_conf >"$ROOTFS/etc/resolv.conf"
     copy_host_ca "$ROOTFS"
+    for name in HTTP_PROXY HTTPS_PROXY NO_PROXY; do
+        [[ -z ${!name:-} ]] || proxies+=("$name=${!name}")
+    done
+    remove_network
     if [[ $NET == own ]]; then
         make_network
-        in_net=(nsenter "--net=/run/netns/$NETNS")
+        unshare+=(--net)
+        first="join_network $$ $VETH $SUBNET $mtu"
     else
         note_host_network
     fi
     say "starting dockerd"
     STARTED=1
     # Nothing of the caller's stays open in it: not the lock, not the pipe that
-    # the caller reads the export line from.
-    SHARES=${#shares[@]} setsid "${in_net[@]}" unshare --mount --propagation slave \
-        bash -ec "$(declare -f mount_shares enter_engine)"'; enter_engine "$@"' dev-engine \
-        "$ROOTFS" "$STATE" "${shares[@]}" \
-        --host "unix://$SOCKET" --data-root "$STATE/data" --cgroup-parent "/$CGROUP" \
-        --mtu "$(uplink_mtu)" --shutdown-timeout 5 \
+    # the caller reads the export line from. The group is the host's root, as the
+    # chroot's "docker" is any group's number out here.
+    setsid "${unshare[@]}" \
+        bash -euc "$(declare -f mount_shares join_network enter_engine); $first; enter_engine \"\$@\"" dev-engine \
+        "$ROOTFS" "$STATE" "${#shares[@]}" "${shares[@]}" "${proxies[@]}" \
+        /usr/sbin/dockerd --host "unix://$SOCKET" --group root --data-root "$STATE/data" \
+        --cgroup-parent "/$CGROUP" --mtu "$mtu" --shutdown-timeout 5 \
         >"$LOG" 2>&1 </dev/null 9>&- &
     pid=$!
     disown "$pid"
     deadline=$((SECONDS + 60))
     until engine_version "unix://$SOCKET" >/dev/null; do
-        kill -0 "$pid" 2>/dev/null || die 3 "dockerd ended at once; the last lines of $LOG: $(tail -n3 "$LOG")"
+        ! wait_gone 0.1 "$pid" || die 3 "dockerd ended at once; the last lines of $LOG: $(tail -n3 "$LOG")"
         ((SECONDS < deadline)) || die 3 "dockerd does not answer on $SOCKET after 60 s; see $LOG"
-        read -rt 0.1 _ < <(tail --pid="$pid" -f /dev/null) || true
     done
+    STARTED=
 }
 
 ca_digest() {
@@ -652,10 +735,11 @@ take_lock() {
     local lock=$DIR/lock
     while :; do
         mkdir -p "$DIR"
+        chmod 700 "$DIR"
         exec 9>>"$lock"
         if ! flock -n 9; then
             say "waiting for another dev-engine.sh on $DIR"
-            flock -w 900 9 || die 3 "another dev-engine.sh has held $lock for 15 minutes."
+            wait_for flock -w 900 9 || die 3 "another dev-engine.sh has held $lock for 15 minutes."
         fi
         # The holder before us may have been "stop", which removes the file.
         [[ -e $lock && /proc/self/fd/9 -ef $lock ]] && return
@@ -688,60 +772,63 @@ start() {
     local host shares pid
     if host=$(foreign_host); then
         say "an engine already answers at $host: nothing started"
-        printf 'export DOCKER_HOST=%s\n' "$host"
+        printf 'export DOCKER_HOST=%q\n' "$host"
         return
     fi
     require_root
+    command -v apt-get >/dev/null || die 3 "the private engine can be made on a Debian-family host only, and this one has no apt-get."
     claim_dir
-    trap 'interrupted 130' INT
-    trap 'interrupted 143' TERM HUP
-    install_needs
     take_lock
     : >"$MARKER"
+    OUTPUT=$DIR/make.log
+    : >"$OUTPUT"
+    install_needs
     clear_partial
-    [[ -d $ROOTFS ]] || make_rootfs
-    write_wrapper
     if pid=$(engine_pid) && engine_version "unix://$SOCKET" >/dev/null; then
         # Another checkout may have started it.
         mapfile -t shares < <(shared_folders)
-        nsenter --target "$pid" --mount bash -ec "$(declare -f mount_shares)"'; mount_shares "$@"' dev-engine "$ROOTFS" "${shares[@]}"
+        nsenter --target "$pid" --mount bash -euc "$(declare -f mount_shares); mount_shares \"\$@\"" dev-engine "$ROOTFS" "${shares[@]}"
     else
         end_processes
+        if [[ -d $ROOTFS && $(cat "$ROOTFS/recipe" 2>/dev/null) != "$RECIPE" ]]; then
+            say "the engine's files are of an older recipe: making them anew"
+            remove_tree "$ROOTFS"
+        fi
+        if [[ ! -d $ROOTFS ]]; then make_rootfs; fi
+        write_wrapper
         launch
     fi
     import_standin
-    STARTED=
     print_export
 }
 
 remove_cgroups() {
     local folder
     for folder in /sys/fs/cgroup/*/"$CGROUP" /sys/fs/cgroup/"$CGROUP"; do
-        [[ ! -d $folder ]] || find "$folder" -depth -type d -exec rmdir {} + 2>/dev/null || true
+        # rmdir takes a cgroup that no process is in, and only such.
+        if [[ -d $folder ]]; then find "$folder" -depth -type d -exec rmdir {} + 2>/dev/null || true; fi
     done
 }
 
 stop() {
-    local keep=$1 mounts
-    if [[ ! -e $MARKER ]]; then
-        claim_dir
-        say "nothing to stop at $DIR"
+    local keep=$1
+    if [[ ! -d $DIR ]]; then
+        say "nothing to stop: there is no $DIR"
         return
     fi
     require_root
+    claim_dir
     take_lock
     end_processes
     remove_network
     remove_host_network
-    if [[ -s $DIR/ip_forward && $(cat "$DIR/ip_forward") == 0 ]]; then : ; fi
+    restore_forwarding
     remove_cgroups
+    clear_partial
     if [[ $keep == keep ]]; then
-        clear_partial
         say "stopped; the files in $DIR are kept"
         return
     fi
-    mounts=$(mounts_under "$DIR")
-    [[ -z $mounts ]] || die 3 "refusing to remove $DIR while something is mounted in it: ${mounts//$'\n'/, }"
     remove_tree "$DIR"
     say "stopped, and $DIR is removed"
 }
@@ -768,16 +855,26 @@ status() {
 
 main() {
     case "$*" in
-        start) settings && start ;;
-        stop) settings && stop remove ;;
-        'stop --keep') settings && stop keep ;;
-        status) settings && status ;;
-        -h | --help) usage ;;
+        start | stop | 'stop --keep' | status) ;;
+        -h | --help)
+            usage
+            return
+            ;;
         *)
             usage >&2
             exit 2
             ;;
     esac
+    settings
+    trap 'interrupted 130' INT
+    trap 'interrupted 143' TERM HUP
+    case "$*" in
+        start) start ;;
+        stop) stop remove ;;
+        'stop --keep') stop keep ;;
+        status) status ;;
+    esac
 }
 
-main "$@"
+# Sourced by its tests, it does nothing.
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then main "$@"; fi
