@@ -107,7 +107,7 @@ def _usable(conversation: Conversation, kind: ItemKind, item: Json, raw: bytes) 
     if isinstance(name, str) and name:
         return True
     what = "no object" if not isinstance(item, dict) else f"no {NAME_KEY[kind]!r} that is a string"
-    conversation.breach(BreachKind.MALFORMED_ITEM, f"{kind.value}: {what}", canonical(item)[:512])
+    conversation.breach(BreachKind.MALFORMED_ITEM, f"{kind.value}: {what}", raw)
     return False
 
 
@@ -145,15 +145,17 @@ def bounded(value: Json) -> Json:
 def shortened(value: Json, depth: int = MAX_DEPTH) -> Json:
     """``value`` with strings cut to ``MAX_ITEM_TEXT`` characters and ``depth`` levels kept."""
     if isinstance(value, str):
-        if len(value) <= MAX_ITEM_TEXT:
-            return value
-        return value[:MAX_ITEM_TEXT] + f"… ({len(value)} characters)"
+        return value if len(value) <= MAX_ITEM_TEXT else _cut(value)
+    if isinstance(value, list | dict):
+        if depth == 0:
+            return "… (nested deeper)"
+        if isinstance(value, list):
+            return [shortened(item, depth - 1) for item in value]
+        return {shortened(key): shortened(item, depth - 1) for key, item in value.items()}
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)  # 1e999 is valid JSON on the way in and none on the way out
-    if isinstance(value, list | dict) and depth == 0:
-        return "… (nested deeper)"
-    if isinstance(value, list):
-        return [shortened(item, depth - 1) for item in value]
-    if isinstance(value, dict):
-        return {shortened(key): shortened(item, depth - 1) for key, item in value.items()}
     return value
+
+
+def _cut(text: str) -> str:
+    return text[:MAX_ITEM_TEXT] + f"… ({len(text)} characters)"
