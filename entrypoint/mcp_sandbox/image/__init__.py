@@ -63,6 +63,10 @@ class ImageStore:
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
             raise EngineUnavailable(f"No Docker engine answers at {self._address}.") from error
 
+    def close(self) -> None:
+        """Close the idle connections; the next call opens a new one."""
+        self._api.close()
+
     def build(
         self,
         context: Path,

@@ -9,9 +9,12 @@ container of an image that we built is not ours. Engines are reached by ``unix:/
 from __future__ import annotations
 
 import contextlib
+import socket
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
 
 import docker
 import docker.errors
@@ -27,6 +30,9 @@ CONTAINER_ROLES = ("server", "planted", "helper")
 BUILT = "built"
 """The role of an image that ``ImageStore`` built."""
 
+_SCHEMES = ("unix", "tcp", "http")
+_TCP_PORT = 2375
+
 TROUBLE = (docker.errors.DockerException, requests.exceptions.RequestException, OSError)
 """All that a call of the engine's API raises."""
 
@@ -39,12 +45,49 @@ class Engine:
     def __init__(self, docker_host: str | None) -> None:
         """Connect. Raises ``EngineUnavailable`` naming the address when nothing answers."""
         self.address = docker_host or DEFAULT_HOST
+        if self.address.partition("://")[0] not in _SCHEMES:
+            raise EngineUnavailable(
+                f"The engine address {self.address!r} is of a kind that cannot be used.",
+                next_step="Give one that begins with unix:// or tcp://.",
+            )
         try:
             self.api: Any = docker.APIClient(
                 base_url=self.address, version="auto", timeout=API_TIMEOUT
             )
         except TROUBLE as error:
             raise EngineUnavailable(f"No Docker engine answers at {self.address}.") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the idle connections; the next call opens a new one."""
+        self.api.close()
+
+    def connect(self) -> socket.socket:
+        """A connection of its own to the engine, with a deadline set. Raises ``OSError``."""
+        scheme, _, rest = self.address.partition("://")
+        if scheme == "unix":
+            connection = socket.socket(socket.AF_UNIX)
+            try:
+                connection.settimeout(API_TIMEOUT)
+                connection.connect("/" + rest.lstrip("/"))
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+        place = urlsplit(self.address)
+        return socket.create_connection(
+            (place.hostname or "localhost", place.port or _TCP_PORT), API_TIMEOUT
+        )
 
     @contextlib.contextmanager
     def guard(self, what: str) -> Iterator[None]:

@@ -9,7 +9,6 @@ beginning and the end are kept, and its length.
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import struct
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from mcp_sandbox.sandbox.engine import Engine
 
 CHUNK = 64 * 2**10
 _STDERR = 2
+_MAX_HEADER = 16 * 2**10
 _HEADER = struct.Struct(">BxxxI")
 
 
@@ -172,12 +172,34 @@ class AttachedStream:
 def open_attached(
     engine: Engine, container: str, *, stdin: bool, stderr_bytes: int
 ) -> AttachedStream:
-    """Attach to a container that has not been started. Raises what docker-py raises."""
-    wanted = {"stdin": int(stdin), "stdout": 1, "stderr": 1, "stream": 1}
-    hijacked = engine.api.attach_socket(container, params=wanted)
+    """Attach to a container that has not been started. Raises ``OSError``.
+
+    The upgrade is spoken here, because docker-py gives no socket that can be half-closed and shut
+    without reaching into its response objects.
+    """
+    connection = engine.connect()
+    query = f"stdin={int(stdin)}&stdout=1&stderr=1&stream=1"
     try:
-        # A descriptor of our own: docker-py ties the life of its socket to its response object.
-        connection = socket.socket(fileno=os.dup(hijacked.fileno()))
-    finally:
-        hijacked.close()
+        _upgrade(connection, f"/v{engine.api.api_version}/containers/{container}/attach?{query}")
+    except BaseException:
+        connection.close()
+        raise
     return AttachedStream(connection, stderr_bytes=stderr_bytes)
+
+
+def _upgrade(connection: socket.socket, target: str) -> None:
+    connection.sendall(
+        f"POST {target} HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\n"
+        "Upgrade: tcp\r\nContent-Length: 0\r\n\r\n".encode("ascii")
+    )
+    answer = bytearray()
+    while not answer.endswith(b"\r\n\r\n"):
+        # Byte by byte: what follows the header belongs to the stream.
+        byte = connection.recv(1)
+        if not byte or len(answer) > _MAX_HEADER:
+            raise OSError(errno.EPROTO, "the engine broke off the attach request")
+        answer += byte
+    status = bytes(answer).split(b"\r\n", 1)[0].split(b" ")
+    if status[1:2] not in ([b"101"], [b"200"]):
+        text = b" ".join(status[1:]).decode("ascii", "replace")[:200]
+        raise OSError(errno.EPROTO, f"the engine refused the attach request: {text}")
