@@ -1,0 +1,230 @@
+"""Servers whose messages are JSON, but no proper JSON-RPC or no proper opening answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from honest import Message, RpcError, Server
+from registry import Hostile, mode, opens
+
+DEEP = 100_000
+
+
+def spoil(server: Hostile, change: Any) -> None:
+    """Send what ``change`` makes of the honest answer to every request but the opening one."""
+
+    @server.replace
+    def envelope(request: Message, body: Message) -> Message:
+        honest = Server.envelope(server, request, body)
+        return honest if opens(request) else change(honest)
+
+
+def spoil_calls(server: Hostile, old: bytes, new: bytes) -> None:
+    """Replace bytes in the answers to calls."""
+
+    @server.replace
+    def encode(message: Message) -> bytes:
+        line = Server.encode(server, message)
+        return line.replace(old, new, 1) if server.calls else line
+
+
+# --- the envelope ---------------------------------------------------------------------------------
+
+
+@mode
+def wrong_id(server: Hostile) -> None:
+    """Answers under an id that nobody used."""
+    spoil(server, lambda answer: answer | {"id": "nobody-asked"})
+
+
+@mode
+def duplicate_answers(server: Hostile) -> None:
+    """Sends each answer three times."""
+
+    @server.replace
+    def send(message: Message) -> None:
+        for _ in range(3):
+            Server.send(server, message)
+
+
+@mode
+def string_id(server: Hostile) -> None:
+    """Turns a number that is an id into a text."""
+    spoil(server, lambda answer: answer | {"id": str(answer["id"])})
+
+
+@mode
+def float_id(server: Hostile) -> None:
+    """Turns a whole number that is an id into a fraction."""
+    spoil(server, lambda answer: answer | {"id": float(answer["id"])})
+
+
+@mode
+def null_id(server: Hostile) -> None:
+    """Answers with the id null."""
+    spoil(server, lambda answer: answer | {"id": None})
+
+
+@mode
+def no_id(server: Hostile) -> None:
+    """Answers without an id."""
+    spoil(server, lambda answer: {key: answer[key] for key in answer if key != "id"})
+
+
+@mode
+def object_id(server: Hostile) -> None:
+    """Answers with an object for an id."""
+    spoil(server, lambda answer: answer | {"id": {"is": answer["id"]}})
+
+
+@mode
+def answers_early(server: Hostile) -> None:
+    """Answers the next ten ids, which have not been used yet, along with each request."""
+
+    @server.replace
+    def answer(request: Message) -> None:
+        Server.answer(server, request)
+        if isinstance(request["id"], int):
+            for ahead in range(1, 11):
+                server.send({"jsonrpc": "2.0", "id": request["id"] + ahead, "result": {}})
+
+
+@mode
+def result_and_error(server: Hostile) -> None:
+    """Answers with a result and an error at once."""
+    both = {"result": {"content": []}, "error": {"code": -32000, "message": "both"}}
+    spoil(server, lambda answer: answer | both)
+
+
+@mode
+def neither_result_nor_error(server: Hostile) -> None:
+    """Answers with an id and nothing else."""
+    spoil(server, lambda answer: {"jsonrpc": "2.0", "id": answer["id"]})
+
+
+@mode
+def error_is_a_text(server: Hostile) -> None:
+    """Answers with an error that is a text."""
+    spoil(server, lambda answer: {"jsonrpc": "2.0", "id": answer["id"], "error": "broken"})
+
+
+@mode
+def result_is_a_text(server: Hostile) -> None:
+    """Answers with a result that is a text."""
+    spoil(server, lambda answer: answer | {"result": "done"})
+
+
+@mode
+def not_jsonrpc(server: Hostile) -> None:
+    """Leaves the member jsonrpc out."""
+    spoil(server, lambda answer: {key: answer[key] for key in answer if key != "jsonrpc"})
+
+
+@mode
+def wrong_jsonrpc(server: Hostile) -> None:
+    """Says that it speaks JSON-RPC 1.0."""
+    spoil(server, lambda answer: answer | {"jsonrpc": "1.0"})
+
+
+# --- the opening answer ---------------------------------------------------------------------------
+
+
+def spoil_opening(server: Hostile, **changes: Any) -> None:
+    """Change members of the answer to ``initialize``; ``None`` removes one."""
+
+    @server.replace
+    def initialize(params: Message) -> Message:
+        answer = Server.initialize(server, params) | changes
+        return {key: value for key, value in answer.items() if value is not None}
+
+    server.handlers["initialize"] = server.initialize
+
+
+@mode
+def version_unknown(server: Hostile) -> None:
+    """Chooses a protocol version that does not exist."""
+    spoil_opening(server, protocolVersion="1999-12-31")
+
+
+@mode
+def version_missing(server: Hostile) -> None:
+    """Chooses no protocol version."""
+    spoil_opening(server, protocolVersion=None)
+
+
+@mode
+def version_number(server: Hostile) -> None:
+    """Chooses a protocol version that is a number."""
+    spoil_opening(server, protocolVersion=20251125)
+
+
+@mode
+def no_server_info(server: Hostile) -> None:
+    """Does not say who it is."""
+    spoil_opening(server, serverInfo=None)
+
+
+@mode
+def odd_capabilities(server: Hostile) -> None:
+    """Declares capabilities of odd types."""
+    spoil_opening(server, capabilities={"tools": [True], "logging": 7, "prompts": "yes", "x": None})
+
+
+@mode
+def capabilities_array(server: Hostile) -> None:
+    """Declares an array of capabilities instead of an object."""
+    spoil_opening(server, capabilities=["tools"])
+
+
+@mode
+def odd_instructions(server: Hostile) -> None:
+    """Gives instructions that are an array of objects."""
+    spoil_opening(server, instructions=[{"do": "this"}, 42])
+
+
+@mode
+def initialize_error(server: Hostile) -> None:
+    """Answers the opening request with an error."""
+
+    @server.handle("initialize")
+    def initialize(_: Message) -> None:
+        raise RpcError(-32000, "Not today.")
+
+
+@mode
+def initialize_text(server: Hostile) -> None:
+    """Answers the opening request with a text."""
+    server.handle("initialize")(lambda _: "welcome")
+
+
+# --- values that parsers differ on ----------------------------------------------------------------
+
+
+@mode
+def duplicate_keys(server: Hostile) -> None:
+    """Names a member of each call's answer twice."""
+    spoil_calls(server, b'"isError":', b'"isError":true,"isError":')
+
+
+@mode
+def nan_and_infinity(server: Hostile) -> None:
+    """Puts NaN and Infinity, which are no JSON, into each call's answer."""
+    spoil_calls(server, b'"isError":', b'"x":[NaN,Infinity,-Infinity],"isError":')
+
+
+@mode
+def lone_surrogate(server: Hostile) -> None:
+    r"""Puts the escape of half a character (``\ud800``) into each call's answer."""
+    spoil_calls(server, b'"text":"', b'"text":"\\ud800')
+
+
+@mode
+def huge_integer(server: Hostile) -> None:
+    """Puts a number of 10,000 digits into each call's answer."""
+    spoil_calls(server, b'"isError":', b'"x":' + b"9" * 10_000 + b',"isError":')
+
+
+@mode
+def deep_reply(server: Hostile) -> None:
+    """Puts arrays nested 100,000 deep into each call's answer."""
+    spoil_calls(server, b'"isError":', b'"x":' + b"[" * DEEP + b"]" * DEEP + b',"isError":')
