@@ -121,7 +121,7 @@ def render(
                 rules=[_descriptor(rule, report.profile) for rule in ordered],
             )
         ),
-        automation_details=om.RunAutomationDetails(id=category.strip("/") + "/"),
+        automation_details=om.RunAutomationDetails(id=escape.terminal(category).strip("/") + "/"),
         column_kind="utf16CodeUnits",
         invocations=[_invocation(report, left_out)],
         results=[_result(group, index, fallback, lines) for group in kept],
