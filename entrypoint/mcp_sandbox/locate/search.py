@@ -139,6 +139,7 @@ def _best(
     group: int,
     wanted: Mapping[str, list[str]],
     weigh: Callable[[Source, int, re.Match[str], str], int | None],
+    *,
     folds: Callable[[str], str],
 ) -> dict[str, Hit]:
     """The best place of each subject among the pattern's matches."""

@@ -1,0 +1,58 @@
+"""Writes the generated files of ``docs/``: ``python docs/generate.py [NAME …] [--check]``.
+
+To add one, write a function that returns its text and name it in ``GENERATORS``. With ``--check``
+nothing is written and the exit code is 1 when a file is not what its function returns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from mcp_sandbox.report import json as report_json
+
+DOCS = Path(__file__).parent
+
+
+def schema() -> str:
+    """The JSON Schema of ``report.json``."""
+    return json.dumps(report_json.schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+GENERATORS: dict[str, tuple[Path, Callable[[], str]]] = {
+    "schema": (DOCS / "report.schema.json", schema),
+}
+"""Name -> the file and what it holds."""
+
+
+def is_fresh(name: str) -> bool:
+    """Whether the file is what its function returns now."""
+    path, make = GENERATORS[name]
+    return path.is_file() and path.read_text(encoding="utf-8") == make()
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check the named files, or all of them; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(GENERATORS))
+    parser.add_argument("--check", action="store_true", help="write nothing, exit 1 when stale")
+    options = parser.parse_args(arguments)
+    unknown = set(options.names) - set(GENERATORS)
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    stale = [name for name in options.names or GENERATORS if not is_fresh(name)]
+    for name in stale:
+        path, make = GENERATORS[name]
+        if options.check:
+            print(f"{path.name} is stale: run `python docs/generate.py {name}`")
+        else:
+            path.write_text(make(), encoding="utf-8")
+            print(f"wrote {path.name}")
+    return 1 if stale and options.check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
