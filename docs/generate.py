@@ -12,7 +12,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from mcp_sandbox.errors import ExitCode
 from mcp_sandbox.report import json as report_json
+from mcp_sandbox.settings import Settings, option
 
 DOCS = Path(__file__).parent
 
@@ -22,7 +24,49 @@ def schema() -> str:
     return json.dumps(report_json.schema(), indent=2, ensure_ascii=False) + "\n"
 
 
+EXIT_MEANINGS = {
+    ExitCode.PASS: "the verdict is `pass`",
+    ExitCode.GATE_FAILED: "the gate failed: a finding of a class in `--fail-on`, or a score below "
+    "`--fail-below`",
+    ExitCode.BAD_INPUT: "bad input or configuration: no Dockerfile, a build that fails, an unknown "
+    "option",
+    ExitCode.INFRASTRUCTURE: "infrastructure failed, or the run is inconclusive: no engine, a "
+    "server that never answered, a witness that is missing",
+}
+
+
+def configuration() -> str:
+    """Every option of ``scan`` with its default, and the exit codes."""
+    lines = [
+        "# Configuration",
+        "",
+        "Written by `docs/generate.py`; do not edit.",
+        "",
+        "`mcp-sandbox scan FOLDER` or `mcp-sandbox scan --image REF`; after `--`, arguments for the",
+        "server itself. Sizes are bytes or end in `k`, `m`, `g`.",
+        "",
+        "| option | default | meaning |",
+        "| --- | --- | --- |",
+    ]
+    for name, field in Settings.model_fields.items():
+        if name in {"context", "args"}:
+            continue
+        default = field.default
+        shown = ",".join(default) if isinstance(default, tuple) else default
+        told = "" if shown in {None, ""} else f"`{shown}`"
+        lines.append(f"| `{option(name)}` | {told} | {field.description} |")
+    lines += ["", "## Exit codes", "", "| code | meaning |", "| --- | --- |"]
+    lines += [f"| {code.value} | {EXIT_MEANINGS[code]} |" for code in ExitCode]
+    lines += [
+        "",
+        "There are no others. A traceback is printed only after `mcp-sandbox --debug …`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
 GENERATORS: dict[str, tuple[Path, Callable[[], str]]] = {
+    "configuration": (DOCS / "configuration.md", configuration),
     "schema": (DOCS / "report.schema.json", schema),
 }
 """Name -> the file and what it holds."""
