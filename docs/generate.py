@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mcp_sandbox.errors import ExitCode
 from mcp_sandbox.report import json as report_json
-from mcp_sandbox.settings import Settings, option
+from mcp_sandbox.settings import Settings, option, shown_default
 
 DOCS = Path(__file__).parent
 
@@ -42,7 +42,7 @@ def configuration() -> str:
         "",
         "Written by `docs/generate.py`; do not edit.",
         "",
-        "`mcp-sandbox scan FOLDER` or `mcp-sandbox scan --image REF`; after `--`, arguments for the",
+        "`mcp-sandbox scan FOLDER` or `mcp-sandbox scan --image REF`; what follows `--` is for the",
         "server itself. Sizes are bytes or end in `k`, `m`, `g`.",
         "",
         "| option | default | meaning |",
@@ -51,9 +51,8 @@ def configuration() -> str:
     for name, field in Settings.model_fields.items():
         if name in {"context", "args"}:
             continue
-        default = field.default
-        shown = ",".join(default) if isinstance(default, tuple) else default
-        told = "" if shown in {None, ""} else f"`{shown}`"
+        default = shown_default(name)
+        told = f"`{default}`" if default else ""
         lines.append(f"| `{option(name)}` | {told} | {field.description} |")
     lines += ["", "## Exit codes", "", "| code | meaning |", "| --- | --- |"]
     lines += [f"| {code.value} | {EXIT_MEANINGS[code]} |" for code in ExitCode]

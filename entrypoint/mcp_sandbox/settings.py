@@ -140,6 +140,18 @@ def option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def shown_default(name: str) -> str:
+    """A setting's default as one would type it; empty when there is none."""
+    default = Settings.model_fields[name].default
+    if default is None or default == ():
+        return ""
+    if isinstance(default, tuple):
+        return ",".join(default)
+    if name == "memory":
+        return f"{default // 2**20}m"
+    return str(default)
+
+
 def load(values: dict[str, Any]) -> Settings:
     """Validate raw values.
 

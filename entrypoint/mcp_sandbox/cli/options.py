@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from mcp_sandbox.settings import Settings, option
+from mcp_sandbox.settings import Settings, option, shown_default
 
 JUDGING = frozenset({"profile", "fail_below", "fail_on"})
 """Those options that need no engine: ``judge`` has them too."""
@@ -35,15 +35,13 @@ def scan_options() -> list[click.Parameter]:
         if typing.get_origin(annotation) is types.UnionType:
             annotation = typing.get_args(annotation)[0]
         words = _choices(typing.get_args(annotation)[0] if multiple else annotation)
-        default = field.default
-        shown = ",".join(default) if multiple else default
         made.append(
             click.Option(
                 [option(name), name],
                 help=field.description,
                 multiple=multiple,
                 metavar="|".join(words) if words else None,
-                show_default=str(shown) if shown not in {None, ""} else False,
+                show_default=shown_default(name) or False,
                 envvar="MCP_SANDBOX_IMAGE" if name == "helper_image" else None,
             )
         )
