@@ -67,7 +67,9 @@ def terminal(text: str, *, lines: bool = False, limit: int = FENCE_LIMIT) -> str
     A newline is written out as ``\n`` unless ``lines`` keeps it.
     """
     kept, note = _cut(text, limit)
-    return _visible(kept.replace("\r\n", "\n"), keep="\n" if lines else "") + note
+    if lines:
+        return _visible(kept.replace("\r\n", "\n"), keep="\n") + note
+    return _visible(kept) + note
 
 
 def markdown(text: str, *, limit: int = INLINE_LIMIT) -> str:
@@ -86,8 +88,8 @@ def _code_span(text: str) -> str:
     if not text:
         return ""
     ticks = "`" * (_longest_run(text) + 1)
-    # CommonMark takes one space off either end when both ends have one.
-    pad = " " if text[0] in "` " or text[-1] in "` " else ""
+    # CommonMark takes one space off either end when both have one and there is more than spaces.
+    pad = " " if text.strip(" ") and (text[0] in "` " or text[-1] in "` ") else ""
     return f"{ticks}{pad}{text}{pad}{ticks}"
 
 
