@@ -13,6 +13,7 @@ import os
 import posixpath
 import stat
 import tarfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ MAX_FILES = 50_000
 MAX_DEPTH = 64
 MAX_DOCKERFILE = 2**20
 MAX_LEFT_OUT = 200
+MAX_WALK = 120.0
+"""Seconds."""
 
 _TIME = 946_684_800
 """2000-01-01: a constant that tools which cannot write dates before 1980 accept too."""
@@ -235,6 +238,7 @@ class _Walk:
         self.entries: list[Entry] = []
         self.left_out: list[str] = []
         self._bytes = 0
+        self._deadline = time.monotonic() + MAX_WALK
 
     def run(self) -> None:
         self._folder("", (), 0)
@@ -253,6 +257,8 @@ class _Walk:
             self._child(f"{path}/{child.name}" if path else child.name, verdicts, depth)
 
     def _child(self, path: str, above: tuple[bool, ...], depth: int) -> None:
+        if time.monotonic() > self._deadline:
+            raise ContextRejected(f"Reading the build context took longer than {MAX_WALK:.0f} s.")
         found = os.lstat(self.base / path)
         if posixpath.basename(path) == _NEVER_SENT:
             return

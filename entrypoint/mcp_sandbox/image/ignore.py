@@ -11,11 +11,15 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 MAX_PATTERNS = 2_000
 MAX_PATTERN_LENGTH = 1_000
+
+
+MAX_BACKTRACKING = 2
+"""Wildcards of more than one character that a regular expression is trusted with."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,20 @@ class Pattern:
     """One line of a ``.dockerignore``."""
 
     text: str
-    regex: re.Pattern[str]
+    matches: Callable[[str], bool]
     brings_back: bool
+
+
+@dataclass(frozen=True)
+class _Token:
+    kind: str
+    regex: str
+
+
+_ONE = "one"
+_STAR = _Token("star", "[^/]*")
+_DEEP = _Token("deep", "(?:.*/)?")
+_ALL = _Token("all", ".*")
 
 
 def parse(text: str) -> tuple[Pattern, ...]:
@@ -51,57 +67,139 @@ def parse(text: str) -> tuple[Pattern, ...]:
         cleaned = posixpath.normpath(body)
         if len(cleaned) > 1:
             cleaned = cleaned.lstrip("/")
-        patterns.append(Pattern(cleaned, re.compile(_translate(cleaned)), brings_back))
+        patterns.append(Pattern(cleaned, _matcher(_tokens(cleaned)), brings_back))
         if len(patterns) > MAX_PATTERNS:
             raise ValueError(f"it has more than {MAX_PATTERNS} patterns")
     return tuple(patterns)
 
 
-def _translate(pattern: str) -> str:
-    """A pattern as an anchored regular expression without nested repetition."""
-    parts = ["\\A"]
+def _tokens(pattern: str) -> list[_Token]:
+    """A pattern taken apart."""
+    end_of_name = pattern.removeprefix("**")
+    if end_of_name != pattern and not re.match(r"/|.*[*?\[\]\\]|\Z", end_of_name, re.DOTALL):
+        # BuildKit: "**" before plain text makes a suffix.
+        return [_ALL, *(_Token(_ONE, re.escape(char)) for char in end_of_name)]
+    tokens: list[_Token] = []
     index, end = 0, len(pattern)
     while index < end:
         char = pattern[index]
         index += 1
-        if char == "*" and pattern[index : index + 1] == "*":
-            while pattern[index : index + 1] == "*":
-                index += 1
-            if pattern[index : index + 1] == "/":
-                index += 1
-            parts.append(".*" if index >= end else "(?:.*/)?")
+        if char == "*" and pattern.startswith("*", index):
+            stars = re.compile(r"\*+/?").match(pattern, index)
+            index = stars.end() if stars else index
+            token = _ALL if index >= end else _DEEP
         elif char == "*":
-            parts.append("[^/]*")
+            token = _STAR
         elif char == "?":
-            parts.append("[^/]")
-        elif char == "\\":
-            if index >= end:
-                raise ValueError(f"{pattern!r} ends with a backslash")
-            parts.append(re.escape(pattern[index]))
-            index += 1
+            token = _Token(_ONE, "[^/]")
         elif char == "[":
             text, index = _character_class(pattern, index)
-            parts.append(text)
+            token = _Token(_ONE, text)
         else:
-            parts.append(re.escape(char))
-    parts.append("\\Z")
-    return "".join(parts)
+            if char == "\\":
+                char = pattern[index : index + 1]
+                index += 1
+            if not char:
+                raise ValueError(f"{pattern!r} ends with a backslash")
+            token = _Token(_ONE, re.escape(char))
+        tokens.append(token)
+    return tokens
+
+
+def _matcher(tokens: list[_Token]) -> Callable[[str], bool]:
+    """A regular expression while that cannot backtrack far, else an automaton."""
+    if sum(token.kind != _ONE for token in tokens) > MAX_BACKTRACKING:
+        return _Automaton(tokens).match
+    found = re.compile("".join(token.regex for token in tokens), re.DOTALL).fullmatch
+    return lambda path: found(path) is not None
+
+
+class _Automaton:
+    """All ways to match at once, in time linear in the path: one bit for each place in a pattern.
+
+    Without it, an ignore file with many ``**`` could keep a regular expression busy for ever.
+    """
+
+    def __init__(self, tokens: list[_Token]) -> None:
+        self._places: list[_Token] = []
+        for token in tokens:
+            self._places += [token, token] if token is _DEEP else [token]
+        self._skip_one = self._skip_two = 0
+        self._steps: dict[str, tuple[int, int]] = {}
+        place = 0
+        self._inside_deep = 0
+        for token in tokens:
+            if token.kind != _ONE:
+                self._skip_one |= 1 << place
+            if token is _DEEP:
+                self._skip_two |= 1 << place
+                self._inside_deep |= 1 << (place + 1)
+                place += 1
+            place += 1
+        self._accepting = 1 << place
+
+    def match(self, path: str) -> bool:
+        """Whether the whole path matches."""
+        state = self._closed(1)
+        for char in path:
+            stays, moves = self._steps.get(char) or self._learn(char)
+            state = self._closed((state & stays) | ((state & moves) << 1))
+            if not state:
+                return False
+        return bool(state & self._accepting)
+
+    def _closed(self, state: int) -> int:
+        """With all places that are reached by matching nothing."""
+        while True:
+            wider = state | ((state & self._skip_one) << 1) | ((state & self._skip_two) << 2)
+            if wider == state:
+                return state
+            state = wider
+
+    def _learn(self, char: str) -> tuple[int, int]:
+        """The places that a character leaves where they are, and those that it moves on."""
+        stays = moves = 0
+        for place, token in enumerate(self._places):
+            bit = 1 << place
+            if bit & self._inside_deep:
+                stays |= bit
+                moves |= bit if char == "/" else 0
+            elif token is _ALL or (token is _STAR and char != "/"):
+                stays |= bit
+            elif token.kind == _ONE and re.fullmatch(token.regex, char, re.DOTALL):
+                moves |= bit
+        self._steps[char] = stays, moves
+        return stays, moves
 
 
 def _character_class(pattern: str, index: int) -> tuple[str, int]:
-    """The class that opens before ``index``, and where the pattern goes on after it."""
-    close = pattern.find("]", index + 1 + pattern.startswith("^", index))
-    if close < 0:
-        raise ValueError(f"{pattern!r} has a '[' without ']'")
+    """The class that opens before ``index``, and where the pattern goes on after it.
+
+    Go's grammar: ``^`` negates, a backslash escapes, ``-`` and ``]`` stand for themselves only when
+    escaped.
+    """
+    bad = ValueError(f"{pattern!r} has an unusable '[…]'")
+
+    def one(at: int) -> tuple[str, int]:
+        escaped = pattern.startswith("\\", at)
+        at += escaped
+        char = pattern[at : at + 1]
+        if not char or (char in "-]" and not escaped):
+            raise bad
+        return char, at + 1
+
     negated = pattern.startswith("^", index)
-    body = pattern[index + negated : close]
-    inside = re.sub(r"[\[\]&~|^]", lambda match: "\\" + match[0], body)
-    text = f"[{'^' if negated else ''}{inside}]"
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"{pattern!r} has an unusable '[…]'") from error
-    return text, close + 1
+    index += negated
+    ranges: list[str] = []
+    while not (ranges and pattern.startswith("]", index)):
+        low, index = one(index)
+        high = low
+        if pattern.startswith("-", index):
+            high, index = one(index + 1)
+        if high < low:
+            raise bad
+        ranges.append(f"{re.escape(low)}-{re.escape(high)}")
+    return f"[{'^' if negated else ''}{''.join(ranges)}]", index + 1
 
 
 class Matcher:
@@ -116,7 +214,7 @@ class Matcher:
         """Which patterns match ``path`` or a parent; ``parent`` is this of the parent folder."""
         inherited = parent or (False,) * len(self._patterns)
         return tuple(
-            above or pattern.regex.match(path) is not None
+            above or pattern.matches(path)
             for above, pattern in zip(inherited, self._patterns, strict=True)
         )
 

@@ -55,10 +55,9 @@ class Sandbox:
         self._helper_image = helper_image
         self._expires = int(time.time() + lifetime)
         self._start_from = image.id
-        self._planted_images: list[str] = []
         self._planting: Planting | None = None
         self._passwd: bytes | None = None
-        self._started = 0
+        self._servers: list[Server] = []
         self.unplanted: dict[str, str] = {}
         """Path -> why nothing could be planted there."""
 
@@ -71,7 +70,12 @@ class Sandbox:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Remove all that this run made but the built image. Raises ``EngineFailed``."""
+        """Remove all that this run made but the built image.
+
+        Raises ``EngineFailed`` or ``EngineUnavailable`` that name what is left.
+        """
+        for server in self._servers:
+            server.stream.close()
         self._engine.clean(self._run_id, keep_built=True)
 
     def home(self, relaxation: Relaxation = Relaxation.NONE) -> str:
@@ -95,7 +99,6 @@ class Sandbox:
         if count:
             self._passwd = None
             self._start_from = planting.commit()
-            self._planted_images.append(self._start_from)
         planting.close()
         self._planting = None
 
@@ -104,7 +107,6 @@ class Sandbox:
 
         Raises ``ServerNotStarted`` when the engine cannot start it (no such program or user).
         """
-        self._started += 1
         spec = server_spec(
             self._image.launch,
             image=self._start_from,
@@ -117,13 +119,15 @@ class Sandbox:
             planted=environment,
             labels=self._labels("server"),
         )
-        return Server(
+        server = Server(
             self._engine,
             spec,
-            name=f"mcp-sandbox-{self._run_id}-{self._started}-{name}",
+            name=f"mcp-sandbox-{self._run_id}-{len(self._servers) + 1}-{name}",
             relaxation=relaxation,
             helper=self._helper,
         )
+        self._servers.append(server)
+        return server
 
     def _helper(self, server: str, folders: tuple[str, ...]) -> HelperSpec:
         return HelperSpec(self._helper_image, server, folders, self._labels("helper"))

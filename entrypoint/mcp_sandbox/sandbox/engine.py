@@ -118,6 +118,15 @@ class Engine:
             "storage": str(info.get("Driver", "")),
         }
 
+    def has_image(self, reference: str) -> bool:
+        """Whether the engine holds an image; nothing is pulled. Raises ``EngineFailed``."""
+        with self.guard(f"The image {reference!r} cannot be looked up"):
+            try:
+                self.api.inspect_image(reference)
+            except docker.errors.NotFound:
+                return False
+            return True
+
     def clean(self, run_id: str | None, *, keep_built: bool = False) -> list[str]:
         """Remove what carries our label: of one run, or of all. Returns ``KIND ID`` of each.
 
