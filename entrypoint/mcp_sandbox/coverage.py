@@ -1,0 +1,216 @@
+"""What a run evaluated, tool by tool and witness by witness, and what keeps it below the floor.
+
+The floor: the server answered; every listing is whole; every listed tool was called, with hostile
+input too where it takes any, or is named with the reason it was not; every witness that could be
+there is there. Below it there is no score.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from mcp_sandbox.model import (
+    COMPLETE,
+    Call,
+    CallStatus,
+    Coverage,
+    ItemKind,
+    Json,
+    Moment,
+    Observations,
+    Session,
+    SessionEnd,
+    StopStage,
+    ToolCoverage,
+    ToolOutcome,
+    Witness,
+)
+
+MAIN = "main"
+"""The role of the sessions that work through the plan; another one takes up where one broke off."""
+VALID = "valid"
+NOT_OFFERED = "not offered"
+MAX_REASON = 200
+
+_ENDED = frozenset({CallStatus.CLOSED, CallStatus.TIMEOUT, CallStatus.STUCK_WRITE})
+_DEAD = frozenset({SessionEnd.NEVER_ANSWERED, SessionEnd.REFUSED})
+_NEEDS_LIFE = frozenset({Witness.TMPFS, Witness.TOP, Witness.CGROUP})
+"""Witnesses that a server takes with it when it ends by itself."""
+
+_CREDENTIALS = re.compile(
+    r"\b(?:missing|invalid|required?|provide|provided|set|configure|expired|no|not|without|incorrect"
+    r"|need|needs)\b[^.\n]{0,60}\b(?:api.?keys?|(?:access |auth |bearer |api )?tokens?|credentials?"
+    r"|secrets?|passwords?|log.?in|signed in)\b"
+    r"|\b(?:api.?keys?|(?:access |auth |bearer |api )?tokens?|credentials?)\b[^.\n]{0,60}\b(?:missing"
+    r"|invalid|required|expired|not (?:set|found|configured|valid|provided)|incorrect|rejected)\b"
+    r"|\bunauthori[sz]ed\b|\bunauthenticated\b|\bauthentication (?:failed|required|error)\b"
+    r"|(?<![\w.])401(?![\w.])",
+    re.IGNORECASE,
+)
+
+
+def measure(observations: Observations) -> Coverage:
+    """Coverage of a run; ``missing`` is empty when the floor is reached."""
+    mains = [one for one in observations.sessions if one.transcript.role == MAIN]
+    tools = _tools(observations, mains)
+    missing = [
+        *_unanswered(observations, mains),
+        *_listings(mains),
+        *(
+            f"The tool {name!r} was not reached: {tool.reason}."
+            for name, tool in tools.items()
+            if tool.outcome is ToolOutcome.NOT_REACHED
+        ),
+    ]
+    witnesses, lost = _witnesses(observations.sessions)
+    return Coverage(tools=tools, witnesses=witnesses, missing=tuple(missing + lost))
+
+
+# --- the server and its listings ------------------------------------------------------------------
+
+
+def _answered(session: Session) -> bool:
+    transcript = session.transcript
+    return transcript.end not in _DEAD and bool(transcript.listings or transcript.version)
+
+
+def _unanswered(observations: Observations, mains: list[Session]) -> Iterator[str]:
+    if any(_answered(session) for session in mains):
+        return
+    if mains:
+        transcript = mains[-1].transcript
+        why = transcript.end_detail or transcript.end.value
+    elif observations.attempts:
+        why = observations.attempts[-1].outcome
+    else:
+        why = "it was not started"
+    yield f"The server did not answer: {why[:MAX_REASON]}."
+
+
+def _listings(mains: list[Session]) -> Iterator[str]:
+    """A list counts when one main session has it whole, before the calls and after them."""
+    answered = [session for session in mains if _answered(session)]
+    if not answered:
+        return
+    for kind in ItemKind:
+        for moment in Moment:
+            states = [
+                listing.state
+                for session in answered
+                for listing in session.transcript.listings
+                if listing.kind is kind and listing.moment is moment
+            ]
+            if any(state in {COMPLETE, NOT_OFFERED} for state in states):
+                continue
+            when = "before" if moment is Moment.BEFORE else "after"
+            why = states[-1] if states else _why_ended(answered[-1])
+            yield f"The list of {kind.value} {when} the calls is not whole: {why[:MAX_REASON]}."
+
+
+def _why_ended(session: Session) -> str:
+    transcript = session.transcript
+    detail = f" ({transcript.end_detail})" if transcript.end_detail else ""
+    return f"the session ended: {transcript.end.value}{detail}"[:MAX_REASON]
+
+
+# --- the tools ------------------------------------------------------------------------------------
+
+
+def _tools(observations: Observations, mains: list[Session]) -> dict[str, ToolCoverage]:
+    """Every tool that a main session was shown, by name."""
+    shown: dict[str, Json] = {}
+    late: set[str] = set()
+    for session in mains:
+        for listing in session.transcript.listings:
+            if listing.kind is not ItemKind.TOOLS:
+                continue
+            for item in listing.items:
+                if isinstance(item, dict) and isinstance(item.get("name"), str):
+                    if listing.moment is Moment.AFTER and item["name"] not in shown:
+                        late.add(item["name"])
+                    shown.setdefault(item["name"], item)
+    calls: dict[str, list[Call]] = {}
+    uncallable: dict[str, str] = {}
+    for session in observations.sessions:
+        for call in session.transcript.calls:
+            if call.kind is ItemKind.TOOLS:
+                calls.setdefault(call.target, []).append(call)
+    for session in mains:
+        uncallable |= session.transcript.not_called
+    finished = any(one.transcript.end is SessionEnd.COMPLETED for one in mains)
+    why = "" if finished or not mains else _why_ended(mains[-1])
+    # Hostile input was part of the plan when any tool got it, or when the plan did not end.
+    hostile = bool(why) or any(call.family != VALID for some in calls.values() for call in some)
+    return {
+        name: _outcome(
+            shown[name],
+            calls.get(name, []),
+            uncallable.get(name, ""),
+            why or ("it was listed only after the calls" if name in late else ""),
+            hostile=hostile,
+        )
+        for name in sorted(shown)
+    }
+
+
+def _outcome(
+    item: dict[str, Json], calls: list[Call], uncallable: str, ended: str, *, hostile: bool
+) -> ToolCoverage:
+    if not calls:
+        if uncallable:
+            return ToolCoverage(ToolOutcome.NOT_CALLABLE, uncallable[:MAX_REASON])
+        return ToolCoverage(ToolOutcome.NOT_REACHED, ended or "no call was made")
+    ordinary = [call for call in calls if call.family == VALID]
+    count = len(calls)
+    crashed = [call for call in ordinary if call.status in _ENDED]
+    answered = [
+        call for call in calls if call.status in {CallStatus.RESULT, CallStatus.INPUT_REQUIRED}
+    ]
+    if crashed and not any(call in answered for call in ordinary):
+        reason = f"its ordinary call: {crashed[0].status.value}"
+        return ToolCoverage(ToolOutcome.CRASHED, reason, count)
+    if ended and hostile and len(ordinary) == count and _takes_input(item):
+        reason = f"only ordinary calls were made; {ended}"
+        return ToolCoverage(ToolOutcome.NOT_REACHED, reason, count)
+    if not any(call in answered for call in ordinary):
+        for call in ordinary:
+            if match := _CREDENTIALS.search(call.reply):
+                reason = f"its ordinary call: {match[0]}"
+                return ToolCoverage(ToolOutcome.NEEDS_CREDENTIALS, reason[:MAX_REASON], count)
+    if not answered:
+        first = (ordinary or calls)[0]
+        reason = f"{first.status.value}: {first.reply}"
+        return ToolCoverage(ToolOutcome.REFUSED, reason[:MAX_REASON], count)
+    return ToolCoverage(ToolOutcome.CALLED, "", count)
+
+
+def _takes_input(item: dict[str, Json]) -> bool:
+    schema = item.get("inputSchema")
+    return isinstance(schema, dict) and bool(schema.get("properties"))
+
+
+# --- the witnesses --------------------------------------------------------------------------------
+
+
+def _witnesses(sessions: tuple[Session, ...]) -> tuple[dict[str, str], list[str]]:
+    """Witness -> complete or why not, over all sessions; and what is below the floor."""
+    states: dict[str, str] = {}
+    lost: list[str] = []
+    for witness in Witness:
+        told: list[str] = []
+        for session in sessions:
+            state = session.container.witnesses.get(witness.value, "")
+            if state == COMPLETE:
+                continue
+            why = f"{session.transcript.role}: {state or 'no word of it'}"[:MAX_REASON]
+            told.append(why)
+            if not (witness in _NEEDS_LIFE and _ended_by_itself(session)):
+                lost.append(f"The witness {witness.value!r} is not complete: {why}.")
+        if sessions:
+            states[witness.value] = "; ".join(dict.fromkeys(told)) or COMPLETE
+    return states, list(dict.fromkeys(lost))
+
+
+def _ended_by_itself(session: Session) -> bool:
+    return session.transcript.end is SessionEnd.EXITED or session.container.stop is StopStage.EXITED

@@ -1,0 +1,186 @@
+"""What rules ask of the observations: calls with their sessions, listed items, their texts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from mcp_sandbox.model import (
+    Call,
+    CallStatus,
+    ItemKind,
+    Json,
+    Moment,
+    Observations,
+    Session,
+)
+from mcp_sandbox.rules.surfaces import MAX_DEPTH, NAME_KEY, Surface, surfaces
+
+ANSWERED = frozenset({CallStatus.RESULT, CallStatus.TOOL_ERROR, CallStatus.RPC_ERROR})
+FAILED = frozenset({CallStatus.TOOL_ERROR, CallStatus.RPC_ERROR})
+VALID = "valid"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A call and the session it was made in."""
+
+    session: Session
+    call: Call
+
+    @property
+    def subject(self) -> str:
+        """``tools/NAME`` and its like."""
+        return f"{self.call.kind.value}/{self.call.target}"
+
+
+class Context:
+    """One run's observations with the indexes that several rules need."""
+
+    def __init__(self, observations: Observations) -> None:
+        self.observations = observations
+
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        """The conversations, in order."""
+        return self.observations.sessions
+
+    @cached_property
+    def made(self) -> tuple[Made, ...]:
+        """Every call, in order."""
+        return tuple(
+            Made(session, call) for session in self.sessions for call in session.transcript.calls
+        )
+
+    @cached_property
+    def surfaces(self) -> tuple[Surface, ...]:
+        """Every text that the server lists."""
+        return tuple(surfaces(self.sessions))
+
+    def family(self, *families: str) -> Iterator[Made]:
+        """The calls of some payload families."""
+        return (made for made in self.made if made.call.family in families)
+
+    @cached_property
+    def by_target(self) -> dict[str, tuple[Made, ...]]:
+        """Subject -> its calls."""
+        found: dict[str, list[Made]] = {}
+        for made in self.made:
+            found.setdefault(made.subject, []).append(made)
+        return {subject: tuple(calls) for subject, calls in found.items()}
+
+    def valid(self, subject: str) -> tuple[Made, ...]:
+        """The ordinary calls of a target: what hostile ones are compared with."""
+        return tuple(made for made in self.by_target.get(subject, ()) if made.call.family == VALID)
+
+    @cached_property
+    def items(self) -> dict[str, dict[str, Json]]:
+        """Subject -> the item as it was listed first."""
+        found: dict[str, dict[str, Json]] = {}
+        for session in self.sessions:
+            for listing in session.transcript.listings:
+                key = NAME_KEY[listing.kind]
+                for item in listing.items:
+                    if isinstance(item, dict) and isinstance(item.get(key), str):
+                        found.setdefault(f"{listing.kind.value}/{item[key]}", item)
+        return found
+
+    @cached_property
+    def sibling_names(self) -> frozenset[str]:
+        """Names of all tools and prompts this server lists."""
+        return frozenset(
+            str(item["name"]) for item in self.items.values() if isinstance(item.get("name"), str)
+        )
+
+    @cached_property
+    def effects(self) -> frozenset[tuple[int, str]]:
+        """(position of the session, path) of all that exists in a tmpfs or was changed."""
+        return frozenset(
+            (position, path)
+            for position, session in enumerate(self.sessions)
+            for path in (
+                *(entry.path for entry in session.container.tmpfs),
+                *(one.path for one in session.container.changes if one.kind != "deleted"),
+            )
+        )
+
+    @cached_property
+    def _positions(self) -> dict[int, int]:
+        return {id(session): position for position, session in enumerate(self.sessions)}
+
+    def exists(self, made: Made) -> bool:
+        """The file that proves the call is there, in the call's own container."""
+        effect = made.call.effect
+        return bool(effect) and (self._positions[id(made.session)], effect) in self.effects
+
+    def declared(self, made: Made) -> str:
+        """What the server says of the called parameter, lower case.
+
+        Name, title and description of the item and of the parameter, ``_`` read as a space.
+        """
+        return self._said.get((made.subject, made.call.parameter)) or self._say(made)
+
+    @cached_property
+    def _said(self) -> dict[tuple[str, str], str]:
+        return {}
+
+    def _say(self, made: Made) -> str:
+        item = self.items.get(made.subject, {})
+        parts: list[str] = [made.call.target, made.call.parameter.replace("/", " ")]
+        parts += [str(item[key]) for key in ("title", "description") if key in item]
+        for value in described_by(item.get("inputSchema"), made.call.parameter):
+            parts.append(value)
+        said = " ".join(parts).replace("_", " ").lower()[:20_000]
+        self._said[made.subject, made.call.parameter] = said
+        return said
+
+    def parameter_text(self, made: Made) -> str:
+        """The parameter's own name, title and description, lower case, ``_`` read as a space."""
+        item = self.items.get(made.subject, {})
+        parts = [made.call.parameter.rpartition("/")[2]]
+        parts += described_by(item.get("inputSchema"), made.call.parameter)
+        return " ".join(parts).replace("_", " ").lower()[:20_000]
+
+    def listed(self, session: Session, kind: ItemKind, moment: Moment) -> tuple[Json, ...] | None:
+        """The items of a listing that is whole, else ``None``."""
+        for listing in session.transcript.listings:
+            if listing.kind is kind and listing.moment is moment:
+                return listing.items if listing.state == "complete" else None
+        return None
+
+
+def described_by(schema: Json, pointer: str) -> list[str]:
+    """Title and description of the property that a JSON pointer into the arguments names."""
+    node = schema
+    for raw in pointer.split("/")[1:]:
+        part = raw.replace("~1", "/").replace("~0", "~")
+        if not isinstance(node, dict):
+            return []
+        properties = node.get("properties")
+        if isinstance(properties, dict) and part in properties:
+            node = properties[part]
+        else:
+            node = node.get("items")
+    if not isinstance(node, dict):
+        return []
+    return [str(node[key]) for key in ("title", "description", "format") if key in node]
+
+
+def strings_of(value: Json, depth: int = MAX_DEPTH) -> Iterator[str]:
+    """Every string of a JSON value, keys included, in order."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple) and depth:
+        for item in value:
+            yield from strings_of(item, depth - 1)
+    elif isinstance(value, dict) and depth:
+        for key, item in value.items():
+            yield str(key)
+            yield from strings_of(item, depth - 1)
+
+
+def compact(value: Json) -> str:
+    """One line of JSON, equal for equal values."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

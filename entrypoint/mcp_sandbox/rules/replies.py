@@ -1,0 +1,97 @@
+"""What a server said, without what we said to it: the probe's own text never counts."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import urllib.parse
+from collections.abc import Iterable, Iterator
+
+from mcp_sandbox.model import Call
+from mcp_sandbox.rules.context import strings_of
+
+SHORTEST = 4
+"""Shorter strings of ours are not taken out: they would tear the server's words."""
+_LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"?')
+
+
+def said(call: Call) -> str:
+    """The texts of a reply, decoded from JSON, one a line; a reply that was cut short as well."""
+    try:
+        value = json.loads(call.reply)
+    except ValueError:
+        return "\n".join(_literals(call.reply))
+    return "\n".join(strings_of(value))
+
+
+def _literals(raw: str) -> Iterator[str]:
+    for match in _LITERAL.finditer(raw):
+        try:
+            yield json.loads(f'"{match[1]}"', strict=False)
+        except ValueError:
+            yield match[1]
+
+
+def sent(call: Call) -> tuple[str, ...]:
+    """All strings we sent with a call, longest first."""
+    strings = {text for text in strings_of(call.arguments) if text}
+    strings |= {call.nonce, call.target} - {""}
+    return tuple(sorted(strings, key=lambda text: (-len(text), text)))
+
+
+def remainder(text: str, ours: Iterable[str]) -> str:
+    """``text`` without our strings, in any of the forms in which servers repeat them."""
+    for string in ours:
+        for form in _forms(string):
+            if form in text:
+                text = text.replace(form, " ")
+        if len(string) >= SHORTEST and (lowered := string.lower()) in text.lower():
+            text = re.sub(re.escape(lowered), " ", text, flags=re.IGNORECASE)
+    return text
+
+
+def own_words(call: Call) -> str:
+    """The server's own words in a reply."""
+    return remainder(said(call), sent(call))
+
+
+def _forms(string: str) -> Iterator[str]:
+    if len(string) < SHORTEST:
+        return
+    stripped = string.strip()
+    relative = re.sub(r"^(?:\.{1,2}/|/)+", "", stripped)
+    for form in dict.fromkeys(
+        (
+            string,
+            stripped,
+            repr(string)[1:-1],
+            json.dumps(string)[1:-1],
+            string.replace("'", "\\'"),
+            html.escape(string),
+            html.escape(string, quote=False),
+            urllib.parse.quote(string),
+            urllib.parse.quote(string, safe=""),
+            urllib.parse.unquote(string),
+            urllib.parse.quote_plus(string),
+            relative,
+            " ".join(string.split()),
+            string[::-1],
+        )
+    ):
+        if len(form) >= SHORTEST:
+            yield form
+
+
+_NOT_WORD = re.compile(r"[\W_]+")
+
+
+def squeezed(text: str) -> str:
+    """Letters and digits only, lower case: to find our words in whatever form they come back."""
+    return _NOT_WORD.sub("", text.lower())
+
+
+def is_ours(words: str, ours: Iterable[str]) -> bool:
+    """These words stood in what we sent, however they were wrapped or cut since."""
+    wanted = squeezed(words)
+    return bool(wanted) and any(wanted in squeezed(string) for string in ours)

@@ -1,0 +1,335 @@
+"""The article's own list of what to look for, line by line.
+
+Under ``--profile seed`` each line has the article's class. By default each is a note: words alone
+prove nothing, and what can be proved has a rule of its own. The probe's own text never counts: a
+word must stand in a reply, or in standard error, that we did not send. Limits: short-lived children
+are gone before the process list is taken, and a read-only root leaves no changes to list.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mcp_sandbox.model import Call, Confidence, Evidence, RiskClass, RuleInfo, Session
+from mcp_sandbox.rules.context import Context
+from mcp_sandbox.rules.registry import Hit, normalised, rule
+from mcp_sandbox.rules.replies import own_words, remainder, sent
+from mcp_sandbox.rules.surfaces import quote
+
+C, H, M, N = RiskClass.CRITICAL, RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE
+MANY_CHANGES = 10
+SHOWN = 5
+_QUIET = "Words that we sent, in whatever form they come back."
+
+
+@dataclass(frozen=True)
+class Word:
+    """A match in the server's own output."""
+
+    where: str
+    text: str
+    session: Session
+    call: Call | None
+
+
+def _output(context: Context) -> Iterator[tuple[str, str, frozenset[str], Session, Call | None]]:
+    """(where, text, words of ours, session, call) of all that the server printed."""
+    for made in context.made:
+        ours = frozenset(word for text in sent(made.call) for word in _words(text))
+        yield f"a reply of {made.subject}", own_words(made.call), ours, made.session, made.call
+    for session in context.sessions:
+        strings = sorted(
+            {text for call in session.transcript.calls for text in sent(call)},
+            key=lambda text: (-len(text), text),
+        )
+        ours = frozenset(word for text in strings for word in _words(text))
+        stderr = session.container.stderr
+        present = [text for text in strings if text in stderr]
+        yield "standard error", remainder(stderr, present), ours, session, None
+
+
+def _words(text: str) -> Iterator[str]:
+    for word in re.findall(r"[\w.]+", text.lower()):
+        yield word
+        yield from word.split(".")
+
+
+def _found(context: Context, pattern: re.Pattern[str]) -> list[Word]:
+    """Matches none of whose words we sent ourselves in that call or session."""
+    found: list[Word] = []
+    for where, text, ours, session, call in _output(context):
+        for match in pattern.finditer(text):
+            core = next((group for group in match.groups() if group), match[0]).lower()
+            if not any(word in ours for word in _words(core)):
+                found.append(Word(where, match[0], session, call))
+                break
+    return found
+
+
+def _hits(words: list[Word], message: str, evidence: Evidence | None = None) -> Iterator[Hit]:
+    """One hit for a line of the list; the first words are shown."""
+    if not words:
+        return
+    shown = "; ".join(
+        dict.fromkeys(f"“{quote(word.text, 60)}” in {quote(word.where, 80)}" for word in words)
+    )
+    first = words[0]
+    yield Hit(
+        subject="server",
+        fact="words",
+        message=f"{message}: {quote(shown, 600)}.",
+        confidence=Confidence.LOW,
+        evidence=evidence,
+        session=first.session,
+        calls=(first.call,) if first.call else (),
+    )
+
+
+@rule(
+    RuleInfo(
+        id="seed-credential-words",
+        title="Output mentions credential files",
+        class_=N,
+        seed_class=C,
+        evidence=Evidence.E5,
+        what="The article's list: output mentions ~/.ssh, id_rsa, .aws/credentials, .env, passwd "
+        "or shadow.",
+        proof="The word, in a reply or in standard error. Content is proved by canary-in-output "
+        "and arbitrary-read instead.",
+        quiet_when=_QUIET,
+        fix="Do not name credential files in replies and logs.",
+        cwe=(200,),
+    )
+)
+def credential_words(context: Context) -> Iterator[Hit]:
+    """CRITICAL, first line."""
+    yield from _hits(_found(context, _CREDENTIALS), "The output mentions credential files")
+
+
+_CREDENTIALS = re.compile(
+    r"~/\.(ssh)\b|\b(id_rsa)\b|\.(aws)/credentials|(?<![\w.])\.(env)\b|\b(passwd)\b"
+    r"|(?:/etc/|\bfile )(shadow)\b"
+)
+
+
+@rule(
+    RuleInfo(
+        id="seed-command-execution",
+        title="The server tried to run a shell or a network tool",
+        class_=N,
+        seed_class=C,
+        evidence=Evidence.E5,
+        what="The article's list: the server tries to execute curl, wget, nc, bash or sh.",
+        proof="Such a process in the engine's list, or a message that such a program was not found "
+        "or failed.",
+        quiet_when=f"{_QUIET} The server's own start-up command.",
+        fix="Do the work in the server's own language.",
+        cwe=(78,),
+    )
+)
+def command_execution(context: Context) -> Iterator[Hit]:
+    """CRITICAL, second line."""
+    running = [
+        Word("the process list", line, session, None)
+        for session in context.sessions
+        for line in _new_processes(session)
+        if _program(line) in _TOOLS
+    ]
+    yield from _hits(
+        [*running, *_found(context, _EXECUTION)],
+        "The server tried to run one of curl, wget, nc, bash, sh",
+        Evidence.E3 if running else None,
+    )
+
+
+_TOOLS = frozenset({"curl", "wget", "nc", "bash", "sh"})
+_EXECUTION = re.compile(
+    r"\b(curl|wget|nc|bash)\b['\"]?: (?:command )?not found|\b(curl): \([0-9]+\)"
+    r"|(?:/bin/|/usr/bin/)(curl|wget|nc|bash|sh)\b(?:: [0-9]+)?: "
+    r"|spawn (curl|wget|nc|bash|sh|/bin/(?:ba)?sh) E[A-Z]+"
+    r"|No such file or directory: '(?:[\w/]*/)?(curl|wget|nc|bash|sh)'"
+)
+
+
+def _program(line: str) -> str:
+    return line.split()[0].rpartition("/")[2] if line.split() else ""
+
+
+def _new_processes(session: Session) -> list[str]:
+    start = {normalised(line) for line in session.container.processes_at_start}
+    if not start:
+        return []
+    return [one for one in session.container.processes_at_end if normalised(one) not in start]
+
+
+@rule(
+    RuleInfo(
+        id="seed-filesystem-changes",
+        title="Files changed outside /tmp",
+        class_=N,
+        seed_class=H,
+        evidence=Evidence.E3,
+        what="The article's list: filesystem changes outside /tmp.",
+        proof="The engine's diff of the container.",
+        quiet_when="The change is /tmp or below it, or a mount point that the engine makes.",
+        fix="Write to /tmp, or to a folder that the user mounts.",
+        cwe=(732,),
+    )
+)
+def filesystem_changes(context: Context) -> Iterator[Hit]:
+    """HIGH, first line."""
+    for session in context.sessions:
+        if paths := _changed(session):
+            yield Hit(
+                subject="server",
+                fact="changes",
+                message=f"{len(paths)} changes outside /tmp: {quote(', '.join(paths), 400)}.",
+                session=session,
+            )
+
+
+_MOUNT_POINTS = frozenset(
+    {"/dev", "/dev/console", "/etc", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/proc"}
+    | {"/sys", "/run", "/tmp", "/.dockerenv"}  # noqa: S108 - a name in a list, nothing is written
+)
+
+
+def _changed(session: Session) -> list[str]:
+    """Paths outside /tmp; a folder only when nothing in it is named."""
+    paths = [
+        one.path
+        for one in session.container.changes
+        if one.path not in _MOUNT_POINTS and not one.path.startswith("/tmp/")  # noqa: S108
+    ]
+    return sorted(
+        path for path in paths if not any(other.startswith(path + "/") for other in paths)
+    )
+
+
+@rule(
+    RuleInfo(
+        id="seed-code-words",
+        title="Output mentions code that starts processes",
+        class_=N,
+        seed_class=H,
+        evidence=Evidence.E5,
+        what="The article's list: output mentions exec(, spawn, child_process or subprocess.",
+        proof="The word, in a reply or in standard error. What is carried out is proved by "
+        "command-injection and code-evaluation instead.",
+        quiet_when=_QUIET,
+        fix="Do not show the server's insides in replies and logs.",
+        cwe=(209,),
+    )
+)
+def code_words(context: Context) -> Iterator[Hit]:
+    """HIGH, second line."""
+    yield from _hits(_found(context, _CODE), "The output mentions code that starts processes")
+
+
+_CODE = re.compile(r"\b(exec)\(|\b(spawn)(?:Sync|ed|ing)?\b|\b(child_process)\b|\b(subprocess)\b")
+
+
+@rule(
+    RuleInfo(
+        id="seed-child-process",
+        title="The process list shows new children",
+        class_=N,
+        seed_class=H,
+        evidence=Evidence.E3,
+        what="The article's list: the process list shows unexpected child processes.",
+        proof="The engine's process list after the first answer and after the last call.",
+        quiet_when="The processes are those of the start.",
+        fix="Wait for the processes you start.",
+        cwe=(772,),
+    )
+)
+def child_process(context: Context) -> Iterator[Hit]:
+    """HIGH, third line."""
+    for session in context.sessions:
+        if new := _new_processes(session):
+            yield Hit(
+                subject="server",
+                fact="children",
+                message=f"New at the end: {quote('; '.join(new[:SHOWN]), 400)}.",
+                session=session,
+            )
+
+
+@rule(
+    RuleInfo(
+        id="seed-external-url",
+        title="Output mentions external addresses",
+        class_=N,
+        seed_class=M,
+        evidence=Evidence.E5,
+        what="The article's list: output mentions external URLs.",
+        proof="The address, in a reply or in standard error.",
+        quiet_when=f"{_QUIET} Loopback, example domains and schema namespaces.",
+        fix="Nothing, if the address is part of the answer.",
+    )
+)
+def external_url(context: Context) -> Iterator[Hit]:
+    """MEDIUM, first line."""
+    yield from _hits(_found(context, _URL), "The output mentions external addresses")
+
+
+_URL = re.compile(
+    r"https?://(?!localhost|127\.|\[::1\]|0\.0\.0\.0|(?:[\w-]+\.)*example\.(?:com|org|net)"
+    r"|(?:www\.)?(?:w3|json-schema)\.org)([\w-]+(?:\.[\w-]+)+)[^\s\"'<>)]{0,100}"
+)
+
+
+@rule(
+    RuleInfo(
+        id="seed-refused-connection",
+        title="Connections were refused",
+        class_=N,
+        seed_class=M,
+        evidence=Evidence.E5,
+        what="The article's list: ECONNREFUSED in the logs, which tells that the server tried to "
+        "connect. Without a network the kernel says ENETUNREACH, and a name cannot be looked up, "
+        "so those count as well.",
+        proof="The error, in a reply or in standard error.",
+        quiet_when=_QUIET,
+        fix="Nothing, if connecting is the tool's job.",
+    )
+)
+def refused_connection(context: Context) -> Iterator[Hit]:
+    """MEDIUM, second line."""
+    yield from _hits(_found(context, _REFUSED), "The server tried to connect")
+
+
+_REFUSED = re.compile(
+    r"ECONNREFUSED|ENETUNREACH|EAI_AGAIN|ENOTFOUND|connection refused|network is unreachable"
+    r"|name or service not known|temporary failure in name resolution",
+    re.IGNORECASE,
+)
+
+
+@rule(
+    RuleInfo(
+        id="seed-many-changes",
+        title="More than ten files changed",
+        class_=N,
+        seed_class=M,
+        evidence=Evidence.E3,
+        what="The article's list: more than 10 filesystem changes.",
+        proof="The engine's diff of the container; files in /tmp are counted from its contents.",
+        quiet_when=f"{MANY_CHANGES} changes or fewer.",
+        fix="Clean up what a call leaves behind.",
+    )
+)
+def many_changes(context: Context) -> Iterator[Hit]:
+    """MEDIUM, third line."""
+    for session in context.sessions:
+        files = sum(entry.kind == "file" for entry in session.container.tmpfs)
+        count = len(_changed(session)) + files
+        if count > MANY_CHANGES:
+            yield Hit(
+                subject="server",
+                fact="many",
+                message=f"{count} files were changed.",
+                session=session,
+            )
