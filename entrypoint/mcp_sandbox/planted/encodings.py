@@ -1,0 +1,160 @@
+"""How a planted secret's tag looks in each encoding, and what may stand beside it."""
+
+from __future__ import annotations
+
+import base64
+import codecs
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from mcp_sandbox.planted.places import NEAR_CHARS, SIDE_CHARS, Planted
+
+UNKNOWN = "unknown"
+"""The place of a hit whose sides are cut off."""
+
+ALNUM = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+OTHERS = bytes(byte for byte in range(256) if byte not in ALNUM)
+"""What is taken out before a search. No encoding below writes a core with any of these: the bits of
+[0-9a-z] never make the two signs of base64."""
+
+
+@dataclass
+class Variant:
+    """The tag as one encoding writes it."""
+
+    encoding: str
+    needle: bytes
+    lowered: bool
+    """Searched for in lower-cased data."""
+    left: dict[bytes, str] = field(default_factory=dict)
+    """What may end just before the tag -> place."""
+    right: dict[bytes, str] = field(default_factory=dict)
+    reach: int = 0
+    """Characters that one side of a core takes at most."""
+
+    def owner(self, text: bytes, at: int) -> str:
+        """The place whose side stands before or after the tag found at ``at``."""
+        end = at + len(self.needle)
+        for size in {len(key) for key in self.left}:
+            if at >= size and (place := self.left.get(text[at - size : at])):
+                return place
+        for size in {len(key) for key in self.right}:
+            if place := self.right.get(text[end : end + size]):
+                return place
+        return UNKNOWN
+
+
+def variants(planted: Planted) -> Iterator[Variant]:
+    """Every way in which the tag may be written without escapes."""
+    by_character: tuple[tuple[str, Callable[[str], str]], ...] = (
+        ("plain", lambda text: text),
+        ("reversed", lambda text: text[::-1]),
+        ("rot13", lambda text: codecs.encode(text, "rot13")),
+        ("hex", lambda text: text.encode().hex()),
+        ("decimal", lambda text: "".join(str(ord(char)) for char in text)),
+    )
+    for encoding, write in by_character:
+        variant = Variant(encoding, write(planted.tag).encode(), lowered=True)
+        for place, core in planted.cores.items():
+            before, after = core[:SIDE_CHARS], core[-SIDE_CHARS:]
+            left, right = write(before[-NEAR_CHARS:]).encode(), write(after[:NEAR_CHARS]).encode()
+            if encoding == "reversed":
+                left, right = right, left
+            variant.left[left] = place
+            variant.right[right] = place
+            variant.reach = max(variant.reach, len(write(before)), len(write(after)))
+        yield variant
+    yield from _blocks(planted, "base64", base64.b64encode, 3, 4, near=5)
+    yield from _blocks(planted, "base32", base64.b32encode, 5, 8, near=6)
+
+
+def _blocks(
+    planted: Planted,
+    encoding: str,
+    encode: Callable[[bytes], bytes],
+    size: int,
+    chars: int,
+    near: int,
+) -> Iterator[Variant]:
+    """The tag at each offset of a block; only characters that the tag alone decides are used.
+
+    ``near`` characters beside it hold at least ``NEAR_CHARS`` characters of the side.
+    """
+    bits = 8 * size // chars
+    lowered = encoding == "base32"
+
+    def written(data: bytes) -> bytes:
+        text = encode(data + bytes(size))
+        return text.lower() if lowered else text
+
+    for offset in range(size):
+        first = -(-8 * offset // bits)
+        last = 8 * (offset + len(planted.tag)) // bits
+        needle = written(bytes(offset) + planted.tag.encode())[first:last]
+        variant = Variant(encoding, needle, lowered, reach=-(-8 * SIDE_CHARS // bits) + 1)
+        lead = (offset - SIDE_CHARS) % size
+        for place, core in planted.cores.items():
+            whole = written(bytes(lead) + core.encode())
+            at = whole.find(needle)
+            end = at + len(needle)
+            variant.left[whole[at - near : at]] = place
+            variant.right[whole[end : end + near]] = place
+        yield variant
+
+
+# --- escapes --------------------------------------------------------------------------------------
+
+_ESCAPE = re.compile(
+    rb"%([0-9A-Fa-f]{2})|\\u00([0-9A-Fa-f]{2})|\\x([0-9A-Fa-f]{2})|0x([0-9A-Fa-f]{2})"
+    rb"|&#[xX]0{0,6}([0-9A-Fa-f]{2});?|&#0{0,6}([0-9]{2,3});?|\\([01][0-7]{2})"
+)
+_DECIMAL, _OCTAL = 6, 7
+_MARKS = (
+    (b"%", b"%", "url"),
+    (b"&", b"&#", "html"),
+    (b"\\", b"\\u0", "json"),
+    (b"\\", b"\\x", "escape"),
+    (b"\\", b"\\0", "escape"),
+    (b"\\", b"\\1", "escape"),
+    (b"x", b"0x", "escape"),
+)
+"""One byte that rules the escape out, what it begins with, and its name."""
+_ANY_CHARACTER = (
+    r"(?:%[0-9A-Fa-f]{2}|\\{1,4}u00[0-9A-Fa-f]{2}|\\{1,4}x[0-9A-Fa-f]{2}|0x[0-9A-Fa-f]{2}"
+    r"|&#[xX]0{0,6}[0-9A-Fa-f]{2};?|&#0{0,6}[0-9]{2,3};?|\\{1,4}[01][0-7]{2}|[0-9A-Za-z])"
+)
+JOINT = r"(?:\\{1,4}[nrt]|[^0-9A-Za-z]){0,4}"
+"""What may part two characters of a secret in text that is masked."""
+
+
+def unescaped(data: bytes) -> tuple[str, bytes]:
+    """The kind of escapes in ``data`` and what they stand for; ``("", data)`` without any."""
+    for byte, mark, kind in _MARKS:
+        if byte in data and mark in data:
+            plain = _ESCAPE.sub(_character, data)
+            return (kind, plain) if plain != data else ("", data)
+    return "", data
+
+
+def _character(match: re.Match[bytes]) -> bytes:
+    group = match.lastindex or 0
+    base = {_DECIMAL: 10, _OCTAL: 8}.get(group, 16)
+    number = int(match[group], base)
+    return bytes((number,)) if number < 256 else match[0]  # noqa: PLR2004 - one byte
+
+
+def escaped_pattern(tag: str) -> re.Pattern[str]:
+    """A pattern for the tag with any of its characters escaped, and for what stands beside it."""
+    characters = JOINT.join(_one_character(char) for char in tag)
+    side = f"(?:{_ANY_CHARACTER}{JOINT}){{0,{SIDE_CHARS}}}?"
+    after = f"(?:{JOINT}{_ANY_CHARACTER}){{0,{SIDE_CHARS}}}"
+    return re.compile(f"{side}{characters}{after}", re.IGNORECASE)
+
+
+def _one_character(char: str) -> str:
+    code = ord(char)
+    return (
+        f"(?:{char}|%{code:02x}|\\\\{{1,4}}u00{code:02x}|\\\\{{1,4}}x{code:02x}|0x{code:02x}"
+        f"|&#x0{{0,6}}{code:02x};?|&#0{{0,6}}{code};?|\\\\{{1,4}}{code:03o})"
+    )

@@ -1,0 +1,149 @@
+"""Finding planted secrets in bytes, whole or in pieces, plain or encoded, and masking them.
+
+Every core of a run holds one tag, so a search is a few ``bytes.find`` for the tag as each encoding
+writes it, over the data with everything but letters and digits taken out: that alone joins pieces
+(DNS labels, wrapped lines, hex dumps with separators, UTF-16). What stands beside the tag says whose
+it is; a tag without its sides is still a hit, at the place ``unknown``. Escaped text is unescaped
+and searched again; compressed data is inflated within bounds, also inside base64 and hex.
+
+Limits: pieces with letters or digits of others between them where they cut the tag (numbered
+chunks), encryption, base64 within base64, raw deflate, and what lies behind the bounds here and in
+``streams``. Linear in the data.
+"""
+
+from __future__ import annotations
+
+import re
+
+from mcp_sandbox.model import CanaryHit
+from mcp_sandbox.planted.encodings import (
+    JOINT,
+    OTHERS,
+    UNKNOWN,
+    Variant,
+    escaped_pattern,
+    unescaped,
+    variants,
+)
+from mcp_sandbox.planted.places import Planted
+from mcp_sandbox.planted.streams import BASE64_HEAD, HEX_HEAD, Budget, streams
+
+MAX_DEPTH = 3
+"""So many layers of escapes and compression are taken off."""
+MAX_TAGS = 4_096
+"""Occurrences that one search looks at, per encoding."""
+
+_COVERED = {"hex": "url", "decimal": "html"}
+"""Squeezed escapes look like these encodings; the escape is the better name."""
+_RUN = re.compile(
+    f"(?:{BASE64_HEAD.pattern.decode()})[A-Za-z0-9+/_=-]+"
+    f"|(?:{HEX_HEAD.pattern.decode()})[0-9A-Fa-f]+"
+)
+
+
+class Matcher:
+    """Searches for the secrets of one run. Safe to share: a search keeps nothing."""
+
+    def __init__(self, planted: Planted) -> None:
+        self._values = sorted(
+            ((value, place) for place, value in planted.values.items()),
+            key=lambda one: -len(one[0]),
+        )
+        made = tuple(variants(planted))
+        self._variants = made
+        self._lowered = tuple((one.needle, one) for one in made if one.lowered)
+        self._cased = tuple((one.needle, one) for one in made if not one.lowered)
+        self._escaped = escaped_pattern(planted.tag)
+
+    def find(self, data: bytes) -> tuple[CanaryHit, ...]:
+        """Every planted secret in ``data``, once per place and encoding, sorted."""
+        hits: set[tuple[str, str]] = set()
+        self._search(data, "", MAX_DEPTH, Budget(), hits)
+        if not hits:
+            return ()
+        known = {encoding for place, encoding in hits if place != UNKNOWN}
+        return tuple(
+            CanaryHit(place, encoding)
+            for place, encoding in sorted(hits)
+            if (place != UNKNOWN or encoding not in known)
+            and (place, _COVERED.get(encoding)) not in hits
+        )
+
+    def mask(self, text: str) -> str:
+        """``text`` with each planted secret that ``find`` finds replaced by ``<planted:PLACE>``.
+
+        Where it cannot be cut out exactly, more is taken out; in the last resort all of the text.
+        ``find`` finds nothing in the result.
+        """
+        found = self.find(_bytes(text))
+        if not found:
+            return text
+        for value, place in self._values:
+            text = text.replace(value, f"<planted:{place}>")
+        for variant in self._variants:
+            text = self._masked(text, variant)
+        if self.find(_bytes(text)):
+            text = self._escaped.sub(self._marker, text)
+        if self.find(_bytes(text)):
+            text = _RUN.sub(self._marker, text)
+        if self.find(_bytes(text)):
+            places = ",".join(sorted({hit.place for hit in found}))
+            return f"<planted:{places}> ({len(text)} characters withheld)"
+        return text
+
+    def _marker(self, match: re.Match[str]) -> str:
+        """The mark of what is found in a piece of text; the piece itself when nothing is."""
+        places = sorted({hit.place for hit in self.find(_bytes(match[0]))})
+        return f"<planted:{','.join(places)}>" if places else match[0]
+
+    def _masked(self, text: str, variant: Variant) -> str:
+        """Replace what one encoding made of a core, in one piece or parted."""
+        flags = re.IGNORECASE if variant.lowered else 0
+        needle = JOINT.join(variant.needle.decode())
+        if re.search(needle, text, flags) is None:
+            return text
+        side = f"(?:[0-9A-Za-z]{JOINT}){{0,{variant.reach}}}?"
+        after = f"(?:{JOINT}[0-9A-Za-z]){{0,{variant.reach}}}"
+        return re.sub(f"{side}{needle}{after}", self._marker, text, flags=flags)
+
+    def _search(
+        self, data: bytes, outer: str, depth: int, budget: Budget, hits: set[tuple[str, str]]
+    ) -> None:
+        cased = (_unbroken(data) if b"\\" in data else data).translate(None, OTHERS)
+        lowered = cased.lower()
+        for needle, variant in self._lowered:
+            if needle in lowered:
+                _note(lowered, variant, outer, hits)
+        for needle, variant in self._cased:
+            if needle in cased:
+                _note(cased, variant, outer, hits)
+        if depth == 0:
+            return
+        kind, plain = unescaped(data)
+        if kind:
+            self._search(plain, f"{outer}{kind}+", depth - 1, budget, hits)
+        for kind, stream in streams(data, lowered, budget):
+            self._search(stream, f"{outer}{kind}+", depth - 1, budget, hits)
+
+
+def _note(text: bytes, variant: Variant, outer: str, hits: set[tuple[str, str]]) -> None:
+    """Record every occurrence of a variant that is known to be there."""
+    inner = variant.encoding
+    if outer:
+        inner = outer[:-1] if inner == "plain" else outer + inner
+    at = text.find(variant.needle)
+    for _ in range(MAX_TAGS):
+        hits.add((variant.owner(text, at), inner))
+        at = text.find(variant.needle, at + len(variant.needle))
+        if at < 0:
+            return
+
+
+def _unbroken(data: bytes) -> bytes:
+    """``data`` without escaped line breaks and tabs: their letter would part a secret."""
+    first, *rest = data.split(b"\\")
+    return first + b"".join([part[part[:1] in b"nrt" :] for part in rest])
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

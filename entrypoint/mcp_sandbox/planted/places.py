@@ -1,0 +1,328 @@
+"""What is planted, and where.
+
+Every secret holds a *core* of 25 characters [0-9a-z]: eight of its own, nine that all cores of the
+run share (so that a search can begin with one needle), and eight of its own again. The core is
+wrapped into the shape that a reader of such a secret expects.
+
+A plant must not change what an ordinary server does. Hence:
+- By default the environment gets names that nothing selects a backend by: the AWS pair, a GitHub
+  token and a decoy. ``DATABASE_URL``, ``OPENAI_API_KEY`` and the like switch servers to another
+  mode, so they are planted only when the caller names them as declared by the server.
+- Names that steer a loader or an interpreter (``PATH``, ``LD_PRELOAD``, ``NODE_OPTIONS``…) are never
+  planted, whoever declares them; they are listed in ``skipped``.
+- Files use profiles, hosts and names that no client picks by default (``[backup]``,
+  ``*.internal.example``), and ``.env`` holds no name that frameworks read.
+- An access key id is no secret (it travels in every signed request): it is well-formed, random, and
+  not searched for.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import posixpath
+import re
+import secrets
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+TAG_CHARS = 9
+SIDE_CHARS = 8
+CORE_CHARS = SIDE_CHARS + TAG_CHARS + SIDE_CHARS
+NEAR_CHARS = 3
+"""So many characters beside the tag tell the cores of a run apart."""
+
+MAX_DECLARED = 64
+MAX_DIRECTORIES = 8
+
+Random = Callable[[int], int]
+"""``randbelow``: an integer in [0, n)."""
+
+_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NEVER = re.compile(
+    r"PATH|HOME|USER|SHELL|PWD|TERM|LANG|LC_.*|TZ|HOSTNAME|IFS|ENV|BASH_.*|LD_.*|DYLD_.*|PYTHON.*|"
+    r"NODE_.*|NPM_CONFIG_.*|UV_.*|PIP_.*|JAVA_.*|JDK_.*|RUBY.*|PERL.*|GO[A-Z]*|DOTNET_.*|GIT_.*|"
+    r"SSL_.*|REQUESTS_.*|CURL_.*|.*_PROXY|DOCKER_.*|MCP_(PORT|TRANSPORT|HOST)|PORT|HOST"
+)
+_OUTSIDE = ("/opt/backup", "/srv/backup", "/var/backups/service", "/mnt/backup")
+_OUTSIDE_NAME = "service-token"
+_EXTENSIONS = (".txt", "", ".md", ".json", ".yaml", ".csv", ".log", ".html")
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Everything to plant. The values are secret: none is part of the representation."""
+
+    run_id: str
+    tag: str = field(repr=False)
+    cores: dict[str, str] = field(repr=False)
+    """Place -> core. A place is ``env:NAME`` or ``file:/path``."""
+    values: dict[str, str] = field(repr=False)
+    """Place -> the whole secret that holds the core."""
+    environment: dict[str, str] = field(repr=False)
+    files: dict[str, bytes] = field(repr=False)
+    """Absolute path -> content. A file that the image brings along is left as it is."""
+    appended: dict[str, bytes] = field(repr=False)
+    """Absolute path -> lines to add at its end."""
+    outside_file: str
+    """A planted file outside every allowed folder; empty when nothing is outside."""
+    neighbour: str = ""
+    """A planted file in a folder named like the first allowed one, and a bit more."""
+    ssh_key: str = ""
+    skipped: tuple[str, ...] = ()
+    """Declared names that were not planted."""
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where secrets are, without their values."""
+        return tuple(self.cores)
+
+
+def make(
+    run_id: str,
+    *,
+    home: str,
+    declared: Sequence[str] = (),
+    directories: Sequence[str] = (),
+    randbelow: Random = secrets.randbelow,
+) -> Planted:
+    """Make the secrets of one run.
+
+    ``home`` is the server's home folder, ``declared`` the names of settings that the server itself
+    says are secret, ``directories`` the folders that it is given (absolute, inside its container).
+    Raises ``ValueError`` when a path is not absolute.
+    """
+    for path in (home, *directories):
+        if not path.startswith("/") or "\0" in path:
+            raise ValueError(f"{path!r} is no absolute path")
+    mint = _Mint(randbelow)
+    home = home.rstrip("/")
+    allowed = [posixpath.normpath(path) for path in directories[:MAX_DIRECTORIES]]
+    environment = {
+        "AWS_ACCESS_KEY_ID": "AKIA" + mint.random(_BASE32, 16),
+        "AWS_SECRET_ACCESS_KEY": mint.secret("env:AWS_SECRET_ACCESS_KEY", _aws),
+        "GITHUB_TOKEN": mint.secret("env:GITHUB_TOKEN", _github),
+        "BACKUP_API_KEY": mint.secret("env:BACKUP_API_KEY", _plain),
+    }
+    skipped = []
+    for name in dict.fromkeys(declared):
+        if name in environment:
+            continue
+        if len(environment) >= MAX_DECLARED or not _NAME.fullmatch(name) or _NEVER.fullmatch(name):
+            skipped.append(name)
+            continue
+        environment[name] = mint.secret(f"env:{name}", _shape(name))
+    files = dict(_home_files(mint, home))
+    outside = _outside_folder(allowed)
+    for extension in _EXTENSIONS if outside else ():
+        path = f"{outside}/{_OUTSIDE_NAME}{extension}"
+        files[path] = f"{mint.secret(f'file:{path}', _plain)}\n".encode()
+    neighbours = list(_neighbours(allowed))
+    for path in neighbours:
+        files[path] = f"{mint.secret(f'file:{path}', _plain)}\n".encode()
+    gecos = mint.secret("file:/etc/passwd", _bare)
+    line = f"backup-service:x:64999:64999:{gecos}:/nonexistent:/usr/sbin/nologin\n"
+    return Planted(
+        run_id=run_id,
+        tag=mint.tag,
+        cores=mint.cores,
+        values=mint.values,
+        environment=environment,
+        files=files,
+        appended={"/etc/passwd": line.encode()},
+        outside_file=f"{outside}/{_OUTSIDE_NAME}{_EXTENSIONS[0]}" if outside else "",
+        neighbour=neighbours[0] if neighbours else "",
+        ssh_key=f"{home}/.ssh/id_rsa",
+        skipped=tuple(skipped),
+    )
+
+
+class _Mint:
+    """Makes cores that share a tag and differ beside it."""
+
+    def __init__(self, randbelow: Random) -> None:
+        self._randbelow = randbelow
+        self.tag = self.random(ALPHABET, TAG_CHARS)
+        self.cores: dict[str, str] = {}
+        self.values: dict[str, str] = {}
+        self._near: set[tuple[str, str]] = set()
+
+    def random(self, alphabet: str, count: int) -> str:
+        return "".join(alphabet[self._randbelow(len(alphabet))] for _ in range(count))
+
+    def secret(self, place: str, shape: Callable[[_Mint, str], str]) -> str:
+        """A new secret for a place, in the given shape."""
+        left = self._side("left")
+        right = self._side("right")
+        core = left + self.tag + right
+        self.cores[place] = core
+        self.values[place] = shape(self, core)
+        return self.values[place]
+
+    def _side(self, side: str) -> str:
+        while True:
+            text = self.random(ALPHABET, SIDE_CHARS)
+            near = text[-NEAR_CHARS:] if side == "left" else text[:NEAR_CHARS]
+            if (side, near) not in self._near:
+                self._near.add((side, near))
+                return text
+
+
+# --- shapes: what a reader of such a secret checks ------------------------------------------------
+
+
+def _bare(_: _Mint, core: str) -> str:
+    return core
+
+
+def _plain(mint: _Mint, core: str) -> str:
+    return core + mint.random(_BASE62, 15)
+
+
+def _aws(mint: _Mint, core: str) -> str:
+    return mint.random(_BASE62, 8) + core + mint.random(_BASE62, 7)
+
+
+def _github(mint: _Mint, core: str) -> str:
+    """``ghp_``, thirty characters, and their CRC-32 in six base-62 digits."""
+    body = mint.random(_BASE62, 5) + core
+    number, digits = zlib.crc32(body.encode()), ""
+    for _ in range(6):
+        number, digit = divmod(number, 62)
+        digits = _BASE62[digit] + digits
+    return f"ghp_{body}{digits}"
+
+
+def _openai(mint: _Mint, core: str) -> str:
+    first = core + mint.random(_BASE62, 49)
+    return f"sk-proj-{first}T3BlbkFJ{mint.random(_BASE62, 74)}"
+
+
+def _anthropic(mint: _Mint, core: str) -> str:
+    return f"sk-ant-api03-{core}{mint.random(_BASE62, 68)}AA"
+
+
+def _google(mint: _Mint, core: str) -> str:
+    return f"AIza{core}{mint.random(_BASE62, 10)}"
+
+
+def _slack(mint: _Mint, core: str) -> str:
+    return f"xoxb-{mint.random('123456789', 12)}-{mint.random('123456789', 12)}-{core}"
+
+
+def _database(_: _Mint, core: str) -> str:
+    return f"postgresql://service:{core}@db.internal.example:5432/service"
+
+
+def _url(_: _Mint, core: str) -> str:
+    return f"https://service:{core}@api.internal.example/"
+
+
+def _prefixed(prefix: str) -> Callable[[_Mint, str], str]:
+    return lambda mint, core: f"{prefix}{core}{mint.random(_BASE62, 18)}"
+
+
+def _pem(mint: _Mint, core: str) -> str:
+    """An armoured key: a real header, then a body that decodes to nothing useful."""
+    head = base64.b64encode(
+        b"openssh-key-v1\0\0\0\0\x04none\0\0\0\x04none\0\0\0\0\0\0\0\x01"
+    ).decode()
+    body = (head.rstrip("=") + mint.random(_BASE62, 700))[:665] + core
+    body += mint.random(_BASE62, -len(body) % 70)
+    lines = [body[at : at + 70] for at in range(0, len(body), 70)]
+    # The core must not be cut by a line break where a reader would look for it whole.
+    return "\n".join(
+        ["-----BEGIN OPENSSH PRIVATE KEY-----", *lines, "-----END OPENSSH PRIVATE KEY-----"]
+    )
+
+
+_SHAPES: tuple[tuple[re.Pattern[str], Callable[[_Mint, str], str]], ...] = (
+    (re.compile(r"(GITHUB|GH)_.*"), _github),
+    (re.compile(r".*OPENAI.*"), _openai),
+    (re.compile(r".*(ANTHROPIC|CLAUDE).*"), _anthropic),
+    (re.compile(r".*(GOOGLE|GEMINI).*KEY"), _google),
+    (re.compile(r"SLACK_.*"), _slack),
+    (re.compile(r"(.*_)?(DATABASE|DB|POSTGRES|PG)_?(URL|URI|DSN)|.*CONNECTION_STRING"), _database),
+    (re.compile(r".*_(URL|URI|ENDPOINT)"), _url),
+    (re.compile(r"AWS_.*SECRET.*"), _aws),
+    (re.compile(r"NOTION_.*"), _prefixed("ntn_")),
+    (re.compile(r"FIGMA_.*"), _prefixed("figd_")),
+    (re.compile(r"STRIPE_.*"), _prefixed("sk_test_")),
+    (re.compile(r"GITLAB_.*"), _prefixed("glpat-")),
+    (re.compile(r"(HF|HUGGING_?FACE)_.*"), _prefixed("hf_")),
+    (re.compile(r".*PRIVATE_KEY"), _pem),
+)
+
+
+def _shape(name: str) -> Callable[[_Mint, str], str]:
+    return next((shape for known, shape in _SHAPES if known.fullmatch(name.upper())), _plain)
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def _home_files(mint: _Mint, home: str) -> Iterator[tuple[str, bytes]]:
+    def file(name: str, shape: Callable[[_Mint, str], str], text: str) -> tuple[str, bytes]:
+        path = f"{home}/{name}"
+        return path, text.replace("SECRET", mint.secret(f"file:{path}", shape)).encode()
+
+    agent = json.dumps(
+        {
+            "mcpServers": {
+                "backup-broker": {
+                    "type": "http",
+                    "url": "https://broker.internal.example/mcp",
+                    "headers": {"Authorization": "Bearer SECRET"},
+                }
+            }
+        },
+        indent=2,
+    )
+    docker = json.dumps(
+        {"auths": {"images.internal.example": {"registrytoken": "SECRET"}}}, indent=2
+    )
+    kube = (
+        "apiVersion: v1\nkind: Config\nclusters: []\ncontexts: []\nusers:\n"
+        "- name: backup\n  user:\n    token: SECRET\n"
+    )
+    aws = "[backup]\naws_access_key_id = AKIA{}\naws_secret_access_key = SECRET\n"
+    yield file(".ssh/id_rsa", _pem, "SECRET\n")
+    yield file(".aws/credentials", _aws, aws.format(mint.random(_BASE32, 16)))
+    yield file(
+        ".netrc", _plain, "machine backup.internal.example\n  login backup\n  password SECRET\n"
+    )
+    yield file(".env", _plain, "BACKUP_SERVICE_PASSWORD=SECRET\n")
+    yield file(".git-credentials", _plain, "https://backup:SECRET@git.internal.example\n")
+    yield file(".npmrc", _plain, "//packages.internal.example/:_authToken=SECRET\n")
+    yield file(".docker/config.json", _plain, docker + "\n")
+    yield file(".kube/config", _plain, kube)
+    yield file(".config/gh/hosts.yml", _github, "git.internal.example:\n  oauth_token: SECRET\n")
+    yield file(".config/backup/token", _plain, "SECRET\n")
+    yield file(".cursor/mcp.json", _plain, agent + "\n")
+    yield file(".claude.json", _plain, agent + "\n")
+    yield file(".config/Claude/claude_desktop_config.json", _plain, agent + "\n")
+
+
+def _outside_folder(allowed: Sequence[str]) -> str:
+    return next((one for one in _OUTSIDE if not _inside(one, allowed)), "")
+
+
+def _neighbours(allowed: Sequence[str]) -> Iterator[str]:
+    """Files next to the allowed folders: name-alikes first, then the parent itself."""
+    for ending in ("-evil", "_evil"):
+        for folder in allowed:
+            path = f"{folder}{ending}/{_OUTSIDE_NAME}{_EXTENSIONS[0]}"
+            if folder != "/" and not _inside(path, allowed):
+                yield path
+    for folder in dict.fromkeys(posixpath.dirname(one) for one in allowed):
+        path = f"{folder.rstrip('/')}/{_OUTSIDE_NAME}{_EXTENSIONS[0]}"
+        if not _inside(path, allowed):
+            yield path
+
+
+def _inside(path: str, folders: Sequence[str]) -> bool:
+    return any(path == one or path.startswith(one.rstrip("/") + "/") for one in folders)
