@@ -170,7 +170,8 @@ def _registration_weight(source: Source, line: int, match: re.Match[str], kind: 
     before = before.lower().rstrip()
     if before.endswith("(") and kind in before and not before.endswith(_CLIENT_CALLS):
         return 0
-    if before.endswith((":", "=")) and before.rstrip(":= \"'").endswith("name"):
+    is_value = before.endswith((":", "=")) and not before.endswith(("==", "!="))
+    if is_value and before.rstrip(":= \"'").endswith("name"):
         return 1
     return 2 if before in {"", "("} and _stands_above(source, line, NEAR, kind) else None
 
