@@ -91,7 +91,7 @@ def _result(result: dict[str, Any], ids: list[str]) -> Iterator[str]:
     if result.get("kind", "fail") != "fail":
         yield "a result that did not fail"
     text = result["message"]["text"]
-    if not text or len(text) > MAX_MESSAGE:
+    if not text.strip() or len(text) > MAX_MESSAGE:
         yield f"a message of {len(text)} characters"
     if len(result["locations"]) != 1:
         yield f"{len(result['locations'])} locations"

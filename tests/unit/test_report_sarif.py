@@ -172,6 +172,11 @@ def test_findings_of_one_rule_on_one_line_are_one_result():
     assert len(run_of(with_findings(group[0], elsewhere))["results"]) == 2
 
 
+def test_a_blank_message_is_named():
+    (result,) = run_of(with_findings(finding(message=" ")))["results"]
+    assert result["message"]["text"] == "(blank)"
+
+
 def test_worst_first_and_the_cut_is_told():
     many = [
         finding("information-leak", subject=f"tools/{n}", location=Location("x.py", n + 1, "x"))
@@ -286,6 +291,7 @@ def artifact(run: dict[str, Any]) -> dict[str, Any]:
         (lambda run: first_result(run).update(suppressions=[]), "open alert"),
         (lambda run: first_result(run).update(baselineState="absent"), "open alert"),
         (lambda run: first_result(run)["message"].update(text="x" * 1001), "1001 characters"),
+        (lambda run: first_result(run)["message"].update(text=" "), "message of 1 char"),
         (lambda run: first_result(run)["locations"].clear(), "0 locations"),
         (lambda run: artifact(run).update(uri="../x"), "leaves the checkout"),
         (lambda run: artifact(run).update(uri="a/%2e%2e/x"), "leaves the checkout"),

@@ -46,6 +46,8 @@ MAX_SUBJECTS = 20
 MAX_TAGS = 10
 MAX_TEXT = 1_024
 MAX_NOTIFICATIONS = 20
+BLANK = "(blank)"
+"""In place of a text of blanks, with which GitHub would refuse the file."""
 
 DRIVER = "mcp-sandbox"
 """Never to change: the name is part of every alert's identity."""
@@ -240,13 +242,14 @@ def _result(
 
 
 def _message(worst: Finding, subjects: list[str]) -> str:
+    said = worst.message if worst.message.strip() else BLANK
     others = subjects[1 : 1 + MAX_SUBJECTS]
     if not others:
-        return escape.sarif_message(worst.message) or worst.rule
+        return escape.sarif_message(said)
     more = len(subjects) - 1 - len(others)
     tail = f" The same here: {', '.join(others)}" + (f" and {more} more." if more else ".")
     end = escape.sarif_message(tail, limit=escape.SARIF_LIMIT // 2)
-    return escape.sarif_message(worst.message, limit=escape.SARIF_LIMIT - len(end)) + end
+    return escape.sarif_message(said, limit=escape.SARIF_LIMIT - len(end)) + end
 
 
 class _Lines:
@@ -293,7 +296,10 @@ def _invocation(report: Report, left_out: tuple[str, ...]) -> om.Invocation:
     return om.Invocation(
         execution_successful=True,
         tool_execution_notifications=[
-            om.Notification(message=om.Message(text=escape.sarif_message(text)), level="warning")
+            om.Notification(
+                message=om.Message(text=escape.sarif_message(text if text.strip() else BLANK)),
+                level="warning",
+            )
             for text in said
         ]
         or None,
