@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +59,19 @@ class ImageStore:
         self._address = docker_host or DEFAULT_HOST
         self._run_id = run_id
         try:
+            if self._address.startswith("unix://"):
+                # docker-py would leave its socket open after a failure.
+                with socket.socket(socket.AF_UNIX) as trial:
+                    trial.settimeout(_API_TIMEOUT)
+                    trial.connect("/" + self._address.removeprefix("unix://").lstrip("/"))
             self._api = docker.APIClient(
                 base_url=self._address, version="auto", timeout=_API_TIMEOUT
             )
-        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        except (
+            docker.errors.DockerException,
+            requests.exceptions.RequestException,
+            OSError,
+        ) as error:
             raise EngineUnavailable(f"No Docker engine answers at {self._address}.") from error
 
     def close(self) -> None:
@@ -204,12 +215,14 @@ class ImageStore:
 
     @contextlib.contextmanager
     def _guard(self, what: str) -> Iterator[None]:
-        """Everything but "not found" becomes ``EngineFailed``."""
+        """A malformed reference is ``ImageMissing``, all but "not found" ``EngineFailed``."""
         try:
             yield
         except docker.errors.NotFound:
             raise
         except docker.errors.APIError as error:
+            if error.status_code == HTTPStatus.BAD_REQUEST:
+                raise ImageMissing(f"{what}: {str(error.explanation)[:500]}") from error
             raise EngineFailed(f"{what}: {str(error.explanation)[:500]}") from error
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
             raise EngineUnavailable(

@@ -51,6 +51,7 @@ class Engine:
                 next_step="Give one that begins with unix:// or tcp://.",
             )
         try:
+            self.connect().close()  # docker-py would leave its socket open after a failure
             self.api: Any = docker.APIClient(
                 base_url=self.address, version="auto", timeout=API_TIMEOUT
             )

@@ -1,0 +1,69 @@
+"""What the tests with a real engine share. No engine is a failure of such a test, never a skip."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from mcp_sandbox.image import ImageStore
+from mcp_sandbox.model import ImageFacts
+from mcp_sandbox.sandbox import Engine
+
+BASE = "debian:trixie-slim"
+"""The one base image that every engine of ours has."""
+
+Build = Callable[..., ImageFacts]
+
+
+@pytest.fixture(scope="session")
+def docker_host() -> str | None:
+    """The engine's address, as the command would find it."""
+    return os.environ.get("DOCKER_HOST")
+
+
+@pytest.fixture(scope="session")
+def engine(docker_host: str | None) -> Iterator[Engine]:
+    with Engine(docker_host) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def store(docker_host: str | None) -> Iterator[ImageStore]:
+    """The images of this test session; removed at its end."""
+    made = ImageStore(docker_host, f"test-{secrets.token_hex(4)}")
+    yield made
+    made.remove_built()
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def base_image(store: ImageStore) -> ImageFacts:
+    return store.take(BASE)
+
+
+@pytest.fixture(scope="session")
+def build(store: ImageStore, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Builds an image of a Dockerfile's text and files."""
+
+    def make(dockerfile: str, files: Mapping[str, str] | None = None) -> ImageFacts:
+        folder: Path = tmp_path_factory.mktemp("context")
+        (folder / "Dockerfile").write_text(dockerfile)
+        for name, text in (files or {}).items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return store.build(
+            folder, dockerfile=None, network="default", timeout=300, environment=os.environ
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def helper_image(build: Build) -> str:
+    """Stands in for our own image: it has a shell, coreutils and tar."""
+    return build(f"FROM {BASE}\nLABEL dev.mcp-sandbox.test=helper\n").id
