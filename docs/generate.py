@@ -12,8 +12,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from mcp_sandbox import score
 from mcp_sandbox.errors import ExitCode
+from mcp_sandbox.model import Profile, RiskClass, RuleInfo
 from mcp_sandbox.report import json as report_json
+from mcp_sandbox.rules import ALL
 from mcp_sandbox.settings import Settings, option, shown_default
 
 DOCS = Path(__file__).parent
@@ -64,8 +67,68 @@ def configuration() -> str:
     return "\n".join(lines)
 
 
+def _class(info: RuleInfo, profile: Profile) -> str:
+    if profile is Profile.SEED and info.seed_class is not None:
+        return info.seed_class.value
+    return info.class_.value
+
+
+def _rule(info: RuleInfo) -> list[str]:
+    """The section of one rule."""
+    weaknesses = ", ".join(
+        f"[CWE-{one}](https://cwe.mitre.org/data/definitions/{one}.html)" for one in info.cwe
+    )
+    seed = _class(info, Profile.SEED)
+    told = "" if seed == info.class_.value else f" (`--profile seed`: {seed})"
+    lines = [
+        f"## {info.id}",
+        "",
+        f"{info.title}. **{info.class_.value}**{told}, evidence {info.evidence.value}.",
+        "",
+        f"- **What.** {info.what}",
+        f"- **Proof.** {info.proof}",
+        f"- **Quiet when.** {info.quiet_when}",
+        f"- **Fix.** {info.fix}",
+    ]
+    if weaknesses:
+        lines.append(f"- **Weaknesses.** {weaknesses}")
+    return [*lines, ""]
+
+
+def rules() -> str:
+    """Every rule: a table, then what it means, what proves it, when it is quiet, how to fix it."""
+    lines = [
+        "# Rules",
+        "",
+        "Written by `docs/generate.py`; do not edit.",
+        "",
+        "A rule's class is the worst it gives; a finding may be milder, as its rule says. Evidence",
+        "is what proves it: E1 a planted secret crossed a boundary, E2 a computed side effect",
+        "happened, E3 the kernel or the engine saw it completed, E4 it was tried and refused, E5",
+        "text matched. The score's multiplier follows the worst class: critical 0, high 0.3,",
+        "medium 0.7, otherwise 1. From a static score of 100, a finding on the listing's texts",
+        f"({', '.join(f'`{rule}`' for rule in sorted(score.STATIC))}) costs",
+        ", ".join(f"{points} ({class_.value})" for class_, points in score.POINTS.items())
+        + f" points; a note of any rule costs {score.POINTS[RiskClass.NOTE]}, and at most",
+        f"{score.MAX_NOTES} notes count.",
+        "",
+        "| rule | finds | class | `--profile seed` | evidence |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| [{info.id}](#{info.id}) | {info.title} | {_class(info, Profile.DEFAULT)} "
+        f"| {_class(info, Profile.SEED)} | {info.evidence.value} |"
+        for info in ALL
+    ]
+    lines.append("")
+    for info in ALL:
+        lines += _rule(info)
+    return "\n".join(lines)
+
+
 GENERATORS: dict[str, tuple[Path, Callable[[], str]]] = {
     "configuration": (DOCS / "configuration.md", configuration),
+    "rules": (DOCS / "rules.md", rules),
     "schema": (DOCS / "report.schema.json", schema),
 }
 """Name -> the file and what it holds."""

@@ -34,16 +34,18 @@ NOT_OFFERED = "not offered"
 MAX_REASON = 200
 
 _ENDED = frozenset({CallStatus.CLOSED, CallStatus.TIMEOUT, CallStatus.STUCK_WRITE})
+_ANSWERS = frozenset({CallStatus.RESULT, CallStatus.INPUT_REQUIRED})
 _DEAD = frozenset({SessionEnd.NEVER_ANSWERED, SessionEnd.REFUSED})
 _NEEDS_LIFE = frozenset({Witness.TMPFS, Witness.TOP, Witness.CGROUP})
 """Witnesses that a server takes with it when it ends by itself."""
 
 _CREDENTIALS = re.compile(
-    r"\b(?:missing|invalid|required?|provide|provided|set|configure|expired|no|not|without|incorrect"
-    r"|need|needs)\b[^.\n]{0,60}\b(?:api.?keys?|(?:access |auth |bearer |api )?tokens?|credentials?"
+    r"\b(?:missing|invalid|required?|provided?|set|configure|expired|no|not|without|incorrect|needs?)"
+    r"\b[^.\n]{0,60}\b(?:api.?keys?|(?:access |auth |bearer |api )?tokens?|credentials?"
     r"|secrets?|passwords?|log.?in|signed in)\b"
-    r"|\b(?:api.?keys?|(?:access |auth |bearer |api )?tokens?|credentials?)\b[^.\n]{0,60}\b(?:missing"
-    r"|invalid|required|expired|not (?:set|found|configured|valid|provided)|incorrect|rejected)\b"
+    r"|\b(?:api.?keys?|(?:access |auth |bearer |api )?tokens?|credentials?)\b[^.\n]{0,60}"
+    r"\b(?:missing|invalid|required|expired|incorrect|rejected"
+    r"|not (?:set|found|configured|valid|provided))\b"
     r"|\bunauthori[sz]ed\b|\bunauthenticated\b|\bauthentication (?:failed|required|error)\b"
     r"|(?<![\w.])401(?![\w.])",
     re.IGNORECASE,
@@ -119,6 +121,31 @@ def _why_ended(session: Session) -> str:
 
 def _tools(observations: Observations, mains: list[Session]) -> dict[str, ToolCoverage]:
     """Every tool that a main session was shown, by name."""
+    shown, late = _shown(mains)
+    calls: dict[str, list[Call]] = {}
+    for session in observations.sessions:
+        for call in session.transcript.calls:
+            if call.kind is ItemKind.TOOLS:
+                calls.setdefault(call.target, []).append(call)
+    uncallable: dict[str, str] = {}
+    for session in mains:
+        uncallable |= session.transcript.not_called
+    finished = any(one.transcript.end is SessionEnd.COMPLETED for one in mains)
+    ended = "" if finished or not mains else _why_ended(mains[-1])
+    found: dict[str, ToolCoverage] = {}
+    for name in sorted(shown):
+        if name in calls:
+            found[name] = _outcome(shown[name], calls[name], ended)
+        elif name in uncallable:
+            found[name] = ToolCoverage(ToolOutcome.NOT_CALLABLE, uncallable[name][:MAX_REASON])
+        else:
+            why = ended or ("it was listed only after the calls" if name in late else "no call")
+            found[name] = ToolCoverage(ToolOutcome.NOT_REACHED, why)
+    return found
+
+
+def _shown(mains: list[Session]) -> tuple[dict[str, Json], set[str]]:
+    """The listed tools by name, and the names that only a second listing held."""
     shown: dict[str, Json] = {}
     late: set[str] = set()
     for session in mains:
@@ -130,58 +157,29 @@ def _tools(observations: Observations, mains: list[Session]) -> dict[str, ToolCo
                     if listing.moment is Moment.AFTER and item["name"] not in shown:
                         late.add(item["name"])
                     shown.setdefault(item["name"], item)
-    calls: dict[str, list[Call]] = {}
-    uncallable: dict[str, str] = {}
-    for session in observations.sessions:
-        for call in session.transcript.calls:
-            if call.kind is ItemKind.TOOLS:
-                calls.setdefault(call.target, []).append(call)
-    for session in mains:
-        uncallable |= session.transcript.not_called
-    finished = any(one.transcript.end is SessionEnd.COMPLETED for one in mains)
-    why = "" if finished or not mains else _why_ended(mains[-1])
-    # Hostile input was part of the plan when any tool got it, or when the plan did not end.
-    hostile = bool(why) or any(call.family != VALID for some in calls.values() for call in some)
-    return {
-        name: _outcome(
-            shown[name],
-            calls.get(name, []),
-            uncallable.get(name, ""),
-            why or ("it was listed only after the calls" if name in late else ""),
-            hostile=hostile,
-        )
-        for name in sorted(shown)
-    }
+    return shown, late
 
 
-def _outcome(
-    item: dict[str, Json], calls: list[Call], uncallable: str, ended: str, *, hostile: bool
-) -> ToolCoverage:
-    if not calls:
-        if uncallable:
-            return ToolCoverage(ToolOutcome.NOT_CALLABLE, uncallable[:MAX_REASON])
-        return ToolCoverage(ToolOutcome.NOT_REACHED, ended or "no call was made")
+def _outcome(item: dict[str, Json], calls: list[Call], ended: str) -> ToolCoverage:
+    """``ended``: why the plan was not done; empty when it was."""
     ordinary = [call for call in calls if call.family == VALID]
+    works = any(call.status in _ANSWERS for call in ordinary)
     count = len(calls)
-    crashed = [call for call in ordinary if call.status in _ENDED]
-    answered = [
-        call for call in calls if call.status in {CallStatus.RESULT, CallStatus.INPUT_REQUIRED}
-    ]
-    if crashed and not any(call in answered for call in ordinary):
-        reason = f"its ordinary call: {crashed[0].status.value}"
+    stalled = next((call for call in ordinary if call.status in _ENDED), None)
+    if stalled is not None and not works:
+        reason = f"its ordinary call: {stalled.status.value}"
         return ToolCoverage(ToolOutcome.CRASHED, reason, count)
-    if ended and hostile and len(ordinary) == count and _takes_input(item):
-        reason = f"only ordinary calls were made; {ended}"
+    if ended and len(ordinary) == count and _takes_input(item):
+        reason = f"only ordinary calls were made; {ended}"[:MAX_REASON]
         return ToolCoverage(ToolOutcome.NOT_REACHED, reason, count)
-    if not any(call in answered for call in ordinary):
-        for call in ordinary:
-            if match := _CREDENTIALS.search(call.reply):
-                reason = f"its ordinary call: {match[0]}"
-                return ToolCoverage(ToolOutcome.NEEDS_CREDENTIALS, reason[:MAX_REASON], count)
-    if not answered:
+    speaks = next((match for call in ordinary if (match := _CREDENTIALS.search(call.reply))), None)
+    if speaks and not works:
+        reason = f"its ordinary call: {speaks[0]}"[:MAX_REASON]
+        return ToolCoverage(ToolOutcome.NEEDS_CREDENTIALS, reason, count)
+    if not any(call.status in _ANSWERS for call in calls):
         first = (ordinary or calls)[0]
-        reason = f"{first.status.value}: {first.reply}"
-        return ToolCoverage(ToolOutcome.REFUSED, reason[:MAX_REASON], count)
+        reason = f"{first.status.value}: {first.reply}"[:MAX_REASON]
+        return ToolCoverage(ToolOutcome.REFUSED, reason, count)
     return ToolCoverage(ToolOutcome.CALLED, "", count)
 
 

@@ -67,9 +67,9 @@ def counted(findings: Sequence[Finding]) -> list[Finding]:
     return [finding for finding in findings if not finding.suppressed]
 
 
-def multiplier_class(findings: Sequence[Finding], coverage: Coverage) -> str:
-    """``critical``, ``high``, ``medium`` or ``clean``; empty when the run has no score."""
-    return "" if coverage.missing else _worst(counted(findings))
+def multiplier_class(findings: Sequence[Finding]) -> str:
+    """``critical``, ``high``, ``medium`` or ``clean``: the worst class that counts."""
+    return _worst(counted(findings))
 
 
 def detail(findings: Sequence[Finding], coverage: Coverage) -> ScoreDetail | None:

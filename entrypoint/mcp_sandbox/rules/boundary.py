@@ -1,4 +1,4 @@
-"""Planted secrets and files where they have no business: read, written, told, fetched."""
+"""Planted secrets and files where they have no business: read, written, told."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from urllib.parse import unquote
 
 from mcp_sandbox.model import CanaryHit, Confidence, Evidence, RiskClass, RuleInfo, Session
 from mcp_sandbox.rules import capability
-from mcp_sandbox.rules.context import FAILED, VALID, Context, Made
+from mcp_sandbox.rules.context import VALID, Context, Made
 from mcp_sandbox.rules.registry import Hit, rule
-from mcp_sandbox.rules.replies import said, sent
+from mcp_sandbox.rules.replies import sent
 from mcp_sandbox.rules.surfaces import quote
 
-C, H, M, N = RiskClass.CRITICAL, RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE
+H, N = RiskClass.HIGH, RiskClass.NOTE
 
 _FILE = "file:"
 _TRAVERSAL = "path-traversal"
@@ -23,18 +23,18 @@ _RUNS = frozenset({"command-injection", "code-evaluation", "template-injection",
 """Families whose effects have a rule of their own."""
 
 
-def _places(canaries: tuple[CanaryHit, ...], *, files: bool) -> list[str]:
+def places(canaries: tuple[CanaryHit, ...], *, files: bool) -> list[str]:
+    """Where the secrets that were found had been planted: files, or environment variables."""
     return sorted({one.place for one in canaries if one.place.startswith(_FILE) is files})
 
 
-def _listed(places: list[str]) -> str:
-    return quote(", ".join(places), 200)
+def listed(found: list[str]) -> str:
+    """Places for a message."""
+    return quote(", ".join(found), 200)
 
 
 def _asked(made: Made, place: str) -> bool:
-    """The call named that file, or tried to leave its folder."""
-    if made.call.family in {_TRAVERSAL, _SSRF}:
-        return True
+    """The call named that file."""
     name = place.removeprefix(_FILE)
     return any(name in ours or name in unquote(ours) for ours in sent(made.call))
 
@@ -43,7 +43,7 @@ def _asked(made: Made, place: str) -> bool:
     RuleInfo(
         id="canary-in-output",
         title="A planted secret came out",
-        class_=C,
+        class_=RiskClass.CRITICAL,
         evidence=Evidence.E1,
         what="A secret that was planted for this run, in a file or an environment variable, stands "
         "in a reply, a notification, the log or a file in /tmp. The probe never sends one. "
@@ -62,24 +62,24 @@ def canary_in_output(context: Context) -> Iterator[Hit]:
     """Planted secrets in replies, notifications, standard error and the tmpfs."""
     read: set[str] = set()
     for made in context.made:
-        for place in _places(made.call.canaries, files=True):
-            if made.call.family in {_TRAVERSAL, _SSRF}:
-                read.add(place)
-                continue
-            asked = _asked(made, place)
+        files = places(made.call.canaries, files=True)
+        if made.call.family in {_TRAVERSAL, _SSRF}:
+            read.update(files)
+        elif files:
+            asked = all(_asked(made, place) for place in files)
             yield _told(
                 made,
-                place,
-                f"The reply holds the planted content of {place}, "
+                "file",
+                f"The reply holds the planted content of {listed(files)}, "
                 + ("which the call asked for." if asked else "which nobody asked for."),
                 H if asked else None,
             )
-        for place in _places(made.call.canaries, files=False):
+        if values := places(made.call.canaries, files=False):
             by_design = capability.tells_environment(context, made)
             yield _told(
                 made,
-                place,
-                f"The reply holds the planted value of {place}"
+                "environment",
+                f"The reply holds the planted value of {listed(values)}"
                 + (", as the tool offers." if by_design else "."),
                 N if by_design else None,
             )
@@ -87,11 +87,11 @@ def canary_in_output(context: Context) -> Iterator[Hit]:
         yield from _elsewhere(session, read)
 
 
-def _told(made: Made, place: str, message: str, class_: RiskClass | None) -> Hit:
+def _told(made: Made, fact: str, message: str, class_: RiskClass | None) -> Hit:
     return Hit(
         subject=made.subject,
         pointer=made.call.parameter,
-        fact=place,
+        fact=fact,
         message=message,
         class_=class_,
         session=made.session,
@@ -141,21 +141,22 @@ def _elsewhere(session: Session, read: set[str]) -> Iterator[Hit]:
 def arbitrary_read(context: Context) -> Iterator[Hit]:
     """A planted file in the reply to a path of ours."""
     for made in context.family(_TRAVERSAL):
-        if places := _places(made.call.canaries, files=True):
+        if found := places(made.call.canaries, files=True):
             by_design = capability.reads_anywhere(context, made)
             yield Hit(
                 subject=made.subject,
                 pointer=made.call.parameter,
                 fact="read",
-                message=f"The reply to “{_value(made)}” holds the planted content of "
-                f"{_listed(places)}" + (", as the tool offers." if by_design else "."),
+                message=f"The reply to “{value_of(made)}” holds the planted content of "
+                f"{listed(found)}" + (", as the tool offers." if by_design else "."),
                 class_=N if by_design else None,
                 session=made.session,
                 calls=(made.call,),
             )
 
 
-def _value(made: Made) -> str:
+def value_of(made: Made) -> str:
+    """What was sent, for a message."""
     value = capability.value_at(made.call.arguments, made.call.parameter)
     return quote(str(made.call.arguments if value is None else value), 120)
 
@@ -171,7 +172,8 @@ def _value(made: Made) -> str:
         proof="A file named after the call's nonce exists afterwards, in /tmp or in the engine's "
         "diff of the container, outside every folder that the tool ordinarily writes to.",
         quiet_when="The file lies in a folder that ordinary calls write to or that the server was "
-        "started with.",
+        "started with. A note when no such folder is known, unless `..` gets where an absolute "
+        "path does not.",
         fix="Resolve the path, links included, and compare it with the folder by path parts; put "
         "`--` before values that become a program's arguments.",
         cwe=(22, 73, 88),
@@ -192,18 +194,41 @@ def arbitrary_write(context: Context) -> Iterator[Hit]:
             continue
         ordinary = _ordinary_folders(context, made)
         outside = [path for path in written if not any(_inside(path, one) for one in ordinary)]
-        if not outside or not (ordinary or call.effect):
+        if not outside:
             continue
+        known = bool(ordinary) or _only_climbing(context, made)
         yield Hit(
             subject=made.subject,
             pointer=call.parameter,
             fact="write",
-            message=f"After “{_value(made)}” the file {quote(outside[0], 120)} exists, outside "
-            "every folder that the tool ordinarily writes to.",
+            message=f"After “{value_of(made)}” the file {quote(outside[0], 120)} exists, "
+            + (
+                "outside every folder that the tool ordinarily writes to."
+                if known
+                else "and no folder is known that the tool should keep to."
+            ),
+            class_=None if known else N,
             confidence=Confidence.HIGH if ordinary else Confidence.MEDIUM,
             session=made.session,
             calls=(call,),
         )
+
+
+def _only_climbing(context: Context, made: Made) -> bool:
+    """A path with ``..`` came through and an absolute one did not: there is a folder to leave."""
+    if ".." not in str(capability.value_at(made.call.arguments, made.call.parameter)):
+        return False
+    absolute = [
+        other
+        for other in context.by_target[made.subject]
+        if other.call.family == _TRAVERSAL
+        and other.call.effect
+        and other.call.parameter == made.call.parameter
+        and str(capability.value_at(other.call.arguments, other.call.parameter)).startswith("/")
+    ]
+    return bool(absolute) and not any(
+        _written(other.session, other.call.nonce) for other in absolute
+    )
 
 
 def _written(session: Session, nonce: str) -> list[str]:
@@ -220,17 +245,22 @@ def _ordinary_folders(context: Context, made: Made) -> set[str]:
     """Folders the tool writes to when called ordinarily, and those the server was started with."""
     launch = context.observations.image.launch
     words = [*launch.entrypoint, *launch.command, *made.session.container.command_line]
-    words += [value.partition("=")[2] for value in launch.environment]
-    folders = {
-        word.rstrip("/")
-        for word in words
-        if word.startswith("/") and ":" not in word and word.rstrip("/").count("/") >= 1
-    }
-    launched = {one for one in folders if not re.search(r"/s?bin(?:/|$)|\.\w{1,4}$", one)}
+    words += [pair for pair in launch.environment if not _PERSONAL.match(pair)]
+    launched: set[str] = set()
+    for word in words:
+        value = word if word.startswith("/") else word.partition("=")[2]
+        folder = value.rstrip("/")
+        if folder.startswith("/") and not _NO_FOLDER.search(folder):
+            launched.add(folder)
     for other in context.by_target.get(made.subject, ()):
         if other.call.family == VALID and other.session is made.session:
             launched |= _named(other, made.session)
     return launched
+
+
+_PERSONAL = re.compile(r"\w*(?:HOME|PATH|TMP|TEMP|CACHE|LOG|PWD)\w*=", re.IGNORECASE)
+_NO_FOLDER = re.compile(r":|/s?bin(?:/|$)|\.\w{1,4}$")
+"""Programs, files and mounts among the words of a command line."""
 
 
 def _named(made: Made, session: Session) -> set[str]:
@@ -245,101 +275,3 @@ def _named(made: Made, session: Session) -> set[str]:
 
 def _inside(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
-
-
-@rule(
-    RuleInfo(
-        id="ssrf",
-        title="The server opens addresses that the caller chose",
-        class_=H,
-        evidence=Evidence.E1,
-        what="An address given by the caller is opened from where the server stands: a local file "
-        "through `file:`, the cloud's metadata service, the machine's own ports. Without a "
-        "network nothing can arrive, so a network address is at most medium here: the kernel's "
-        "refusal, named in the reply, shows that the server tried to connect instead of refusing. "
-        "It is a note when only words say so, and for loopback on a tool made for fetching.",
-        proof="For `file:`, the planted content in the reply. For the network, a connection error "
-        "that the kernel gives, in the reply to that address and not in ordinary calls.",
-        quiet_when="The address is refused by the server itself; ordinary calls fail the same way "
-        "without naming the address; a tool that says it takes `file:` addresses (a note).",
-        fix="Allow https and named hosts only; resolve once, refuse private, loopback and "
-        "link-local addresses, and connect to the address that was checked.",
-        cwe=(918,),
-    )
-)
-def ssrf(context: Context) -> Iterator[Hit]:
-    """``file:`` content, and connections that were tried."""
-    for made in context.family(_SSRF):
-        if places := _places(made.call.canaries, files=True):
-            by_design = capability.reads_file_urls(context, made)
-            yield Hit(
-                subject=made.subject,
-                pointer=made.call.parameter,
-                fact="file",
-                message=f"The reply to “{_value(made)}” holds the planted content of "
-                f"{_listed(places)}" + (", as the tool offers." if by_design else "."),
-                class_=N if by_design else None,
-                session=made.session,
-                calls=(made.call,),
-            )
-        elif made.call.status in FAILED or made.call.status.value == "result":
-            yield from _tried(context, made)
-
-
-_ERRNO = re.compile(
-    r"ENETUNREACH|EHOSTUNREACH|ECONNREFUSED|network is unreachable|no route to host"
-    r"|connection refused|connect call failed|\[Errno (?:101|111|113)\]|os error (?:101|111|113)",
-    re.IGNORECASE,
-)
-_WORDS = re.compile(
-    r"all connection attempts failed|failed to connect|cannot connect|could(?:n't| not) connect"
-    r"|connection (?:error|issue|failed|timed out)|connecterror|max retries exceeded|fetch failed",
-    re.IGNORECASE,
-)
-_REFUSES = re.compile(
-    r"not (?:a )?(?:allowed|permitted|public)|forbidden|blocked|disallowed|denied|private (?:ip|addr"
-    r"|net)|internal (?:ip|addr)|refus(?:e|es|ed|ing) (?:to|the (?:address|host|url))|unsafe"
-    r"|prohibited|restricted|only (?:https|public)",
-    re.IGNORECASE,
-)
-_METADATA = re.compile(r"169\.254\.|metadata\.google|fd00:ec2|100\.100\.100\.200|2852039166|0xa9fe")
-
-
-def _tried(context: Context, made: Made) -> Iterator[Hit]:
-    text = said(made.call)
-    ours = sent(made.call)
-    errno = _ERRNO.search(text)
-    match = errno or _WORDS.search(text)
-    if match is None or _REFUSES.search(text) or any(match[0] in string for string in ours):
-        return
-    pattern = _ERRNO if errno else _WORDS
-    if not _names_address(text, ours) and any(
-        pattern.search(said(other.call))
-        for other in context.by_target[made.subject]
-        if other.call.family != _SSRF
-    ):
-        return
-    metadata = any(_METADATA.search(string) for string in ours)
-    milder = errno is None or (not metadata and capability.fetches(context, made))
-    yield Hit(
-        subject=made.subject,
-        pointer=made.call.parameter,
-        fact="metadata" if metadata else "loopback",
-        message=f"The server tried to connect to “{_value(made)}” and did not refuse: "
-        f"“{quote(text, 160)}”.",
-        class_=N if milder else M,
-        confidence=Confidence.LOW if errno is None else Confidence.MEDIUM,
-        evidence=Evidence.E5 if errno is None else Evidence.E4,
-        session=made.session,
-        calls=(made.call,),
-    )
-
-
-def _names_address(text: str, ours: tuple[str, ...]) -> bool:
-    """The error names the host that we asked for."""
-    hosts = {
-        host
-        for string in ours
-        for host in re.findall(r"^[a-z][a-z0-9+.-]*://(?:[^/@]*@)?(\[[^\]]+\]|[^/:?#]+)", string)
-    }
-    return any(host in text for host in hosts if host)

@@ -34,7 +34,8 @@ _ENVIRONMENT = re.compile(
     r"\benvironment variables?\b|\benv vars?\b|\b(?:get|print|list|show) env\b"
 )
 _ANY_FILE = re.compile(
-    r"\bany (?:local )?(?:file|path)\b|\b(?:arbitrary|whole|entire|full) (?:file ?system|path|disk)\b"
+    r"\bany (?:local )?(?:file|path)\b"
+    r"|\b(?:arbitrary|whole|entire|full) (?:file ?system|path|disk)\b"
     r"|\banywhere on (?:the|your) (?:disk|machine|system|computer|file ?system)\b"
 )
 _WAITS = re.compile(

@@ -16,7 +16,8 @@ from mcp_sandbox.model import (
     Observations,
     Session,
 )
-from mcp_sandbox.rules.surfaces import MAX_DEPTH, NAME_KEY, Surface, surfaces
+from mcp_sandbox.rules.replies import own_words
+from mcp_sandbox.rules.surfaces import NAME_KEY, Surface, surfaces
 
 ANSWERED = frozenset({CallStatus.RESULT, CallStatus.TOOL_ERROR, CallStatus.RPC_ERROR})
 FAILED = frozenset({CallStatus.TOOL_ERROR, CallStatus.RPC_ERROR})
@@ -53,6 +54,17 @@ class Context:
         return tuple(
             Made(session, call) for session in self.sessions for call in session.transcript.calls
         )
+
+    def own(self, made: Made) -> str:
+        """The server's own words in a reply: what it said without what we had sent."""
+        key = id(made.call)
+        if key not in self._own:
+            self._own[key] = own_words(made.call)
+        return self._own[key]
+
+    @cached_property
+    def _own(self) -> dict[int, str]:
+        return {}
 
     @cached_property
     def surfaces(self) -> tuple[Surface, ...]:
@@ -166,19 +178,6 @@ def described_by(schema: Json, pointer: str) -> list[str]:
     if not isinstance(node, dict):
         return []
     return [str(node[key]) for key in ("title", "description", "format") if key in node]
-
-
-def strings_of(value: Json, depth: int = MAX_DEPTH) -> Iterator[str]:
-    """Every string of a JSON value, keys included, in order."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | tuple) and depth:
-        for item in value:
-            yield from strings_of(item, depth - 1)
-    elif isinstance(value, dict) and depth:
-        for key, item in value.items():
-            yield str(key)
-            yield from strings_of(item, depth - 1)
 
 
 def compact(value: Json) -> str:

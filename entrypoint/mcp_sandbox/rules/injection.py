@@ -10,7 +10,7 @@ from mcp_sandbox.model import CallStatus, Confidence, Evidence, RiskClass, RuleI
 from mcp_sandbox.rules import capability
 from mcp_sandbox.rules.context import FAILED, VALID, Context, Made
 from mcp_sandbox.rules.registry import Hit, normalised, rule
-from mcp_sandbox.rules.replies import own_words, said, sent
+from mcp_sandbox.rules.replies import said, sent
 from mcp_sandbox.rules.surfaces import quote
 
 C, H, M, N = RiskClass.CRITICAL, RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE
@@ -160,45 +160,47 @@ def sql_injection(context: Context) -> Iterator[Hit]:
     yield from _database_errors(context)
 
 
+_BOOLEAN = re.compile(r"(?P<which>.*)boolean-(?P<answer>true|false)")
+
+
 def _differing_rows(context: Context) -> Iterator[Hit]:
     pairs: dict[tuple[str, str, int], dict[str, Made]] = {}
     for made in context.family("sql-injection"):
-        answer, _, variant = made.call.payload.partition("boolean-")[2].partition("-")
-        if answer in {"true", "false"}:
-            key = made.subject, f"{made.call.parameter} {variant}", id(made.session)
-            pairs.setdefault(key, {})[answer] = made
+        if match := _BOOLEAN.fullmatch(made.call.payload):
+            key = made.subject, f"{made.call.parameter} {match['which']}", id(made.session)
+            pairs.setdefault(key, {})[match["answer"]] = made
     for (subject, _, _), pair in pairs.items():
         if len(pair) < len(("true", "false")):
             continue
         yes, no = pair["true"], pair["false"]
         if yes.call.status is not CallStatus.RESULT or no.call.status is not CallStatus.RESULT:
             continue
-        if capability.runs_sql(context, yes) or _rows(yes) == _rows(no):
+        if capability.runs_sql(context, yes) or _rows(context, yes) == _rows(context, no):
             continue
         others = [
-            _rows(made)
+            _rows(context, made)
             for made in context.by_target[subject]
             if made.call.parameter == yes.call.parameter
             and made.call.family not in {"sql-injection", VALID}
             and made.call.status is CallStatus.RESULT
         ]
-        if others and (_rows(no) not in others or _rows(yes) in others):
+        if others and (_rows(context, no) not in others or _rows(context, yes) in others):
             continue
         yield Hit(
             subject=subject,
             pointer=yes.call.parameter,
             fact="sql",
             message="A condition that is always true gives other rows than one that is always "
-            f"false: “{quote(own_words(yes.call), 120)}” and “{quote(own_words(no.call), 120)}”.",
+            f"false: “{quote(context.own(yes), 120)}” and “{quote(context.own(no), 120)}”.",
             confidence=Confidence.HIGH if others else Confidence.MEDIUM,
             session=yes.session,
             calls=(yes.call, no.call),
         )
 
 
-def _rows(made: Made) -> tuple[tuple[str, int], ...]:
+def _rows(context: Context, made: Made) -> tuple[tuple[str, int], ...]:
     """The reply's words, without ours and without numbers, in any order."""
-    words = normalised(own_words(made.call), (made.call.nonce,)).split()
+    words = normalised(context.own(made), (made.call.nonce,)).split()
     return tuple(sorted(Counter(words).items()))
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-ZERO_WIDTH = frozenset("\u200b\u2060\u2061\u2062\u2063\u2064\ufeff\u180e")
-JOINERS = frozenset("\u200c\u200d")
-MARKS = frozenset("\u200e\u200f\u061c")
-EMBEDDINGS = frozenset("\u202a\u202b\u202c\u2066\u2067\u2068\u2069")
-OVERRIDES = frozenset("\u202d\u202e")
-FILLERS = frozenset("\u3164\u115f\u1160\uffa0\u2800")
 TAG_FIRST, TAG_LAST = 0xE0000, 0xE007F
 FLAG = "\U0001f3f4"
 """The black flag, which alone is followed by tag characters (England, Scotland, Wales)."""
+LONGEST_FLAG = 6
+"""Tag characters of a flag: five letters and the end mark."""
+
+_HIDDEN = re.compile(
+    "[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff"
+    "\U000e0000-\U000e01ef]"
+)
+_SELECTOR = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_FILLERS = frozenset("\u3164\u115f\u1160\uffa0\u2800")
 
 _LATIN = "aceopxysijdhlvwqbkmtABCEHIJKMOPSTXYZNaopvuABEZHIKMNOPTYX"
 _OTHER = "асеорхуѕіјԁһӏѵԝԛЬкмтАВСЕНІЈКМОРЅТХҮΖΝαορνυΑΒΕΖΗΙΚΜΝΟΡΤΥΧ"
@@ -66,19 +69,9 @@ class Oddity:
     """What the hidden characters spell, if they do."""
 
 
-def is_hidden(character: str) -> bool:
-    """Dropped before a text is read: it has no shape of its own."""
-    code = ord(character)
-    return (
-        character in ZERO_WIDTH
-        or character in JOINERS
-        or character in MARKS
-        or character in EMBEDDINGS
-        or character in OVERRIDES
-        or character == "\u00ad"
-        or 0xFE00 <= code <= 0xFE0F
-        or TAG_FIRST <= code <= 0xE01EF
-    )
+def without_hidden(text: str) -> str:
+    """The text without the characters that have no shape of their own."""
+    return _HIDDEN.sub("", text)
 
 
 def oddities(text: str) -> list[Oddity]:
@@ -87,7 +80,7 @@ def oddities(text: str) -> list[Oddity]:
     if _SUSPECTS.search(text):
         right_to_left = any(unicodedata.bidirectional(one) in {"R", "AL"} for one in text)
         for match in _SUSPECTS.finditer(text):
-            what = _judged(text, match.start(), right_to_left=right_to_left)
+            what = _judged(text, match.start(), right_to_left)
             if what:
                 found.setdefault(what, []).append(match[0])
     odd = [
@@ -106,34 +99,69 @@ def lookalike_words(name: str) -> Iterator[str]:
             yield word
 
 
-def _judged(text: str, at: int, *, right_to_left: bool) -> str:
+def _marks_direction(text: str, at: int, right_to_left: bool) -> bool:
+    del text, at
+    return not right_to_left
+
+
+def _has_no_width(text: str, at: int, right_to_left: bool) -> bool:
+    del right_to_left
+    return at > 0 or text[at] != "\ufeff"
+
+
+def _joins_nothing(text: str, at: int, right_to_left: bool) -> bool:
+    del right_to_left
+    return not (_joins(text[at - 1 : at]) or _joins(text[at + 1 : at + 2]))
+
+
+def _selects_nothing(text: str, at: int, right_to_left: bool) -> bool:
+    del right_to_left
+    before = text[at - 1 : at]
+    letter = before.isascii() and before.isalpha()
+    return not before or before.isspace() or letter or bool(_SELECTOR.match(before))
+
+
+def _is_no_flag(text: str, at: int, right_to_left: bool) -> bool:
+    del right_to_left
+    start = at
+    while start and TAG_FIRST <= ord(text[start - 1]) <= TAG_LAST:
+        start -= 1
+    return text[start - 1 : start] != FLAG or at - start >= LONGEST_FLAG
+
+
+def _fills(text: str, at: int, right_to_left: bool) -> bool:
+    del right_to_left
+    return text[at - 1 : at] in _FILLERS or text[at + 1 : at + 2] in _FILLERS
+
+
+def _always(text: str, at: int, right_to_left: bool) -> bool:
+    del text, at, right_to_left
+    return True
+
+
+_KINDS: tuple[tuple[re.Pattern[str], str, Callable[[str, int, bool], bool]], ...] = (
+    (re.compile("[\x1b\x9b]"), "terminal escape sequences", _always),
+    (re.compile("[\x00-\x1f\x7f]"), "control characters", _always),
+    (re.compile("[\u202d\u202e]"), "characters that reverse the text's direction", _always),
+    (
+        re.compile("[\u200e\u200f\u061c\u202a-\u202c\u2066-\u2069]"),
+        "direction marks in a left-to-right text",
+        _marks_direction,
+    ),
+    (re.compile("[\u200b\u2060-\u2064\ufeff\u180e]"), "zero-width characters", _has_no_width),
+    (re.compile("[\u200c\u200d]"), "joiners that join nothing", _joins_nothing),
+    (_SELECTOR, "variation selectors that select nothing", _selects_nothing),
+    (re.compile("[\U000e0000-\U000e007f]"), "tag characters", _is_no_flag),
+    (re.compile("[\u3164\u115f\u1160\uffa0\u2800]"), "blank letters", _fills),
+)
+"""A class of characters, what it is called, and when it is odd at a position."""
+
+
+def _judged(text: str, at: int, right_to_left: bool) -> str:
     """What is odd about the character at a position; empty when nothing is."""
-    one, code = text[at], ord(text[at])
-    before = text[at - 1] if at else ""
-    after = text[at + 1 : at + 2]
-    if one in "\x1b\x9b":
-        return "terminal escape sequences"
-    if code < 0x20 or code == 0x7F:
-        return "control characters"
-    if one in OVERRIDES:
-        return "characters that reverse the text's direction"
-    if one in EMBEDDINGS or one in MARKS:
-        return "" if right_to_left else "direction marks in a left-to-right text"
-    if one in ZERO_WIDTH:
-        return "" if one == "\ufeff" and at == 0 else "zero-width characters"
-    if one in JOINERS:
-        return "" if _joins(before) or _joins(after) else "joiners that join nothing"
-    if 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF:
-        odd = _is_selector(before) or before.isspace() or (before.isascii() and before.isalpha())
-        return "variation selectors that select nothing" if odd or not before else ""
-    if TAG_FIRST <= code <= TAG_LAST:
-        start = at
-        while start and TAG_FIRST <= ord(text[start - 1]) <= TAG_LAST:
-            start -= 1
-        is_flag = start and text[start - 1] == FLAG and at - start < 7  # noqa: PLR2004 - gbeng + end
-        return "" if is_flag else "tag characters"
-    if one in FILLERS:
-        return "blank letters" if before in FILLERS or after in FILLERS else ""
+    for characters, what, odd in _KINDS:
+        if characters.match(text, at):
+            return what if odd(text, at, right_to_left) else ""
     return ""
 
 
@@ -141,17 +169,11 @@ def _joins(character: str) -> bool:
     """A joiner has a meaning beside this character."""
     if not character:
         return False
-    if unicodedata.category(character) in {"So", "Sk", "Mn", "Mc"} or _is_selector(character):
+    if unicodedata.category(character) in {"So", "Sk", "Mn", "Mc"} or _SELECTOR.match(character):
         return True
     if character in "♀♂⚕⚖✈❤➡↔↕":
         return True
     return unicodedata.name(character, "").startswith(_JOINING_SCRIPTS)
-
-
-def _is_selector(character: str) -> bool:
-    return bool(character) and (
-        0xFE00 <= ord(character) <= 0xFE0F or 0xE0100 <= ord(character) <= 0xE01EF
-    )
 
 
 def _codes(characters: list[str]) -> tuple[str, ...]:
@@ -163,6 +185,7 @@ def _spelled(what: str, characters: list[str]) -> str:
     if what == "tag characters":
         return "".join(chr(ord(one) - TAG_FIRST) for one in characters if ord(one) > TAG_FIRST)
     if what.startswith("variation"):
+        # The 16 short ones stand for the first 16 bytes, the 240 others for the rest.
         raw = bytes(
             ord(one) - 0xFE00 if ord(one) < TAG_FIRST else (ord(one) - 0xE0100 + 16) & 0xFF
             for one in characters

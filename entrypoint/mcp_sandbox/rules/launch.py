@@ -94,7 +94,7 @@ def needs_writable_root(context: Context) -> Iterator[Hit]:
 )
 def needs_more_memory(context: Context) -> Iterator[Hit]:
     """The second step of the ladder."""
-    yield from _needed(context, Relaxation.MORE_MEMORY, "more memory")
+    yield from _needed(context, Relaxation.MORE_MEMORY, "a writable root and more memory")
 
 
 @rule(
@@ -114,5 +114,7 @@ def needs_more_memory(context: Context) -> Iterator[Hit]:
 def needs_image_user(context: Context) -> Iterator[Hit]:
     """The last step of the ladder."""
     root = is_root(context.observations.image.launch.user)
-    for hit in _needed(context, Relaxation.IMAGE_USER, "the image's own user"):
+    for hit in _needed(
+        context, Relaxation.IMAGE_USER, "a writable root, more memory and the image's own user"
+    ):
         yield Hit(**{**vars(hit), "class_": None if root else N})

@@ -146,22 +146,22 @@ def findings_of(one: Rule, context: Context, profile: Profile) -> list[Finding]:
         fact = normalised(hit.fact, (call.nonce for call in hit.calls))
         groups.setdefault((subject, fact), []).append(hit)
     return [
-        _finding(one.info, subject, fact, hits, context.observations, profile)
+        _finding(one.info, (subject, fact), hits, context.observations, profile)
         for (subject, fact), hits in groups.items()
     ]
 
 
 def _finding(
     info: RuleInfo,
-    subject: str,
-    fact: str,
+    what: tuple[str, str],
     hits: list[Hit],
     observations: Observations,
     profile: Profile,
 ) -> Finding:
+    subject, fact = what
     shown = min(hits, key=lambda hit: (severity(hit.class_ or info.class_), _size(hit.calls)))
     class_ = shown.class_ or info.class_
-    if severity(class_) < severity(info.class_):
+    if severity(class_) < severity(info.class_):  # a rule never exceeds its own class
         raise ValueError(f"{info.id} says {info.class_}, its check gave {class_}")
     if profile is Profile.SEED and info.seed_class is not None:
         class_ = info.seed_class

@@ -8,12 +8,25 @@ import re
 import urllib.parse
 from collections.abc import Iterable, Iterator
 
-from mcp_sandbox.model import Call
-from mcp_sandbox.rules.context import strings_of
+from mcp_sandbox.model import Call, Json
+from mcp_sandbox.rules.surfaces import MAX_DEPTH
 
 SHORTEST = 4
 """Shorter strings of ours are not taken out: they would tear the server's words."""
 _LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"?')
+
+
+def strings_of(value: Json, depth: int = MAX_DEPTH) -> Iterator[str]:
+    """Every string of a JSON value, keys included, in order."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple) and depth:
+        for item in value:
+            yield from strings_of(item, depth - 1)
+    elif isinstance(value, dict) and depth:
+        for key, item in value.items():
+            yield str(key)
+            yield from strings_of(item, depth - 1)
 
 
 def said(call: Call) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from mcp_sandbox.model import Call, Confidence, Evidence, RiskClass, RuleInfo, Session
 from mcp_sandbox.rules.context import Context
 from mcp_sandbox.rules.registry import Hit, normalised, rule
-from mcp_sandbox.rules.replies import own_words, remainder, sent
+from mcp_sandbox.rules.replies import remainder, sent
 from mcp_sandbox.rules.surfaces import quote
 
 C, H, M, N = RiskClass.CRITICAL, RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE
@@ -38,7 +38,7 @@ def _output(context: Context) -> Iterator[tuple[str, str, frozenset[str], Sessio
     """(where, text, words of ours, session, call) of all that the server printed."""
     for made in context.made:
         ours = frozenset(word for text in sent(made.call) for word in _words(text))
-        yield f"a reply of {made.subject}", own_words(made.call), ours, made.session, made.call
+        yield f"a reply of {made.subject}", context.own(made), ours, made.session, made.call
     for session in context.sessions:
         strings = sorted(
             {text for call in session.transcript.calls for text in sent(call)},
@@ -154,7 +154,7 @@ _EXECUTION = re.compile(
 
 
 def _program(line: str) -> str:
-    return line.split()[0].rpartition("/")[2] if line.split() else ""
+    return line.partition(" ")[0].rpartition("/")[2]
 
 
 def _new_processes(session: Session) -> list[str]:

@@ -9,7 +9,7 @@ from mcp_sandbox.model import CallStatus, Confidence, Evidence, RiskClass, RuleI
 from mcp_sandbox.rules.capability import value_at
 from mcp_sandbox.rules.context import ANSWERED, FAILED, VALID, Context, Made
 from mcp_sandbox.rules.registry import Hit, rule
-from mcp_sandbox.rules.replies import is_ours, own_words, remainder, said, sent
+from mcp_sandbox.rules.replies import is_ours, said, sent
 from mcp_sandbox.rules.secrets import secrets_in
 from mcp_sandbox.rules.surfaces import quote
 from mcp_sandbox.rules.wording import judge
@@ -59,7 +59,7 @@ def output_poisoning(context: Context) -> Iterator[Hit]:
         ours = sent(made.call)
         orders = [
             order
-            for order in judge(own_words(made.call))
+            for order in judge(context.own(made))
             if not order.described and not is_ours(order.quote, ours)
         ]
         if orders:
@@ -85,7 +85,7 @@ def output_poisoning(context: Context) -> Iterator[Hit]:
         "hostile text reaches this tool reaches the model.",
         proof="The injected text in the reply, word for word.",
         quiet_when="The text is refused, or stands in an error message.",
-        fix="Nothing, if returning the text is the tool's job; otherwise leave it out of the reply.",
+        fix="Nothing, if returning the text is the tool's job; otherwise leave it out.",
         cwe=(1427,),
     )
 )
@@ -135,7 +135,7 @@ def information_leak(context: Context) -> Iterator[Hit]:
                 for valid in context.valid(made.subject)
                 if valid.call.status is CallStatus.RESULT
             )
-        text = remainder(said(made.call), sent(made.call))
+        text = context.own(made)
         if match := _TRACE.search(text):
             if failed or (made.call.family != VALID and not _TRACE.search(ordinary[made.subject])):
                 yield _hit(
@@ -144,15 +144,15 @@ def information_leak(context: Context) -> Iterator[Hit]:
             continue
         if not failed:
             continue
-        if match := _SOURCE.search(text):
-            if match[0] not in ordinary[made.subject]:
-                yield _hit(
-                    made,
-                    "source",
-                    f"The error names a source file of the server: “{quote(match[0], 160)}”.",
-                    N,
-                    Confidence.MEDIUM,
-                )
+        match = _SOURCE.search(text)
+        if match and match[0] not in ordinary[made.subject]:
+            yield _hit(
+                made,
+                "source",
+                f"The error names a source file of the server: “{quote(match[0], 160)}”.",
+                N,
+                Confidence.MEDIUM,
+            )
         for what, shown in secrets_in(text):
             yield _hit(made, f"secret {what}", f"The error holds {what} ({shown}).")
 
@@ -160,7 +160,8 @@ def information_leak(context: Context) -> Iterator[Hit]:
 _TRACE = re.compile(
     r"Traceback \(most recent call last\)"
     r"|File \"[^\"\n]{1,200}\", line [0-9]+, in [^\n]{1,80}"
-    r"|\bat (?:async )?[\w.$<>\[\] ]{0,80} ?\(?(?:file://|node:)?/?[^\s()]{1,160}\.[cm]?[jt]s:[0-9]+:[0-9]+"
+    r"|\bat (?:async )?[\w.$<>\[\] ]{0,80} ?\(?(?:file://|node:)?/?[^\s()]{1,160}\.[cm]?[jt]s"
+    r":[0-9]+:[0-9]+"
     r"|\bat [\w.$]{3,120}\([\w$]{1,60}\.(?:java|kt|scala):[0-9]+\)"
     r"|goroutine [0-9]+ \[running\]|thread '[^'\n]{1,60}' panicked at"
 )

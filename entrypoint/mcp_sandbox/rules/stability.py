@@ -263,6 +263,24 @@ def unexpected_process(context: Context) -> Iterator[Hit]:
 
 
 SUSPICIOUS = frozenset(
-    "sh bash dash ash zsh ksh busybox curl wget nc ncat netcat socat telnet ssh base64 xmrig".split()
+    [
+        "sh",
+        "bash",
+        "dash",
+        "ash",
+        "zsh",
+        "ksh",
+        "busybox",
+        "curl",
+        "wget",
+        "nc",
+        "ncat",
+        "netcat",
+        "socat",
+        "telnet",
+        "ssh",
+        "base64",
+        "xmrig",
+    ]
 )
 """Programs that a tool server has no business leaving behind."""

@@ -1,4 +1,4 @@
-"""Reading a text as a model would: does it give orders that it has no business giving?
+"""Reads a text as a model would: does it give orders that it has no business giving.
 
 ``judge`` looks for English wording only, on a form of the text in which invisible characters are
 dropped, look-alike letters folded and spacing collapsed (``plain``), so that a disguise does not
@@ -14,7 +14,7 @@ import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mcp_sandbox.rules.invisible import LOOKALIKES, is_hidden
+from mcp_sandbox.rules.invisible import LOOKALIKES, without_hidden
 
 
 class Signal(StrEnum):
@@ -43,13 +43,13 @@ _NOT = (
 _USER = r"(?:the |your |any |our )?(?:end[- ])?(?:users?|humans?|operator|anyone|anybody|people)\b"
 _THIS = r"(?:this|that|it|these|them|anything|any of (?:this|these|it|that)|what you)\b"
 
-_SECRET_PATH = (
+_PRIVATE_FILE = (
     r"(?:~?/?(?:\S{0,40}/)?\.ssh/\S{0,40}|\bid_(?:rsa|ed25519|ecdsa)\b|\.aws/credentials|\.netrc\b"
     r"|\.npmrc\b|\.pypirc\b|\.git-credentials|(?<!\w)\.env\b|\bmcp\.json|\.cursor/\S{0,40}"
     r"|claude_desktop_config|/etc/(?:passwd|shadow)|\.kube/config|\.docker/config|_history\b"
     r"|wallet\.dat|/proc/\S{0,20}/environ)(?!\.pub)"
 )
-_SECRET_WORD = (
+_PRIVATE_THING = (
     r"(?:environment variables|env vars|system prompt|(?:api|private|ssh|secret|access) keys?"
     r"|(?:access|auth|session|bearer) tokens?|passwords|credentials)"
 )
@@ -83,7 +83,7 @@ _PATTERNS: tuple[tuple[Signal, tuple[str, ...], re.Pattern[str]], ...] = tuple(
             "ignore|disregard|forget",
             r"(?<!not )(?<!n't )(?<!never )\b(?:ignore|disregard|forget) (?:all|any|every)"
             r" (?:of )?(?:the |your )?(?:instructions?|guidelines|directives)\b"
-            r"(?! (?:in|within|from|inside|contained|embedded|found|that|it|which|on|you (?:find|see)))",
+            r"(?! (?:in|within|from|inside|contained|embedded|found|that|it|which|on|you find))",
         ),
         (
             Signal.OVERRIDE,
@@ -126,7 +126,8 @@ _PATTERNS: tuple[tuple[Signal, tuple[str, ...], re.Pattern[str]], ...] = tuple(
         (
             Signal.CONCEALMENT,
             "user|human|operator|anyone|anybody|people",
-            rf"(?<!does )(?<!will ){_NOT}(?: ever| even)? (?:notify|alert) {_USER} (?:about|of|that)\b",
+            rf"(?<!does )(?<!will ){_NOT}(?: ever| even)? (?:notify|alert) {_USER}"
+            r" (?:about|of|that)\b",
         ),
         (
             Signal.CONCEALMENT,
@@ -170,19 +171,20 @@ _PATTERNS: tuple[tuple[Signal, tuple[str, ...], re.Pattern[str]], ...] = tuple(
             Signal.THEFT,
             "before|after|when|order|prior|must|should|shall|need|have|please|first|always|sure|also"
             "|then",
-            rf"{_FRAME} (?:[\w',]{{1,20}} ){{0,4}}?{_TAKE}\b[^!?]{{0,80}}?{_SECRET_PATH}",
+            rf"{_FRAME} (?:[\w',]{{1,20}} ){{0,4}}?{_TAKE}\b[^!?]{{0,80}}?{_PRIVATE_FILE}",
         ),
         (
             Signal.THEFT,
             "parameter|argument|field|as |into|in ",
-            rf"(?<!not )\b{_TAKE}\b[^!?]{{0,60}}?{_SECRET_PATH}[^!?]{{0,60}}\b(?:and|then|to)\b[^.!?]"
-            rf"{{0,20}}\b(?:{_GIVE}|include|put|provide)\b",
+            rf"(?<!not )\b{_TAKE}\b[^!?]{{0,60}}?{_PRIVATE_FILE}[^!?]{{0,60}}\b(?:and|then|to)\b"
+            rf"[^.!?]{{0,20}}\b(?:{_GIVE}|include|put|provide)\b",
         ),
         (
             Signal.THEFT,
             "environment|env |prompt|key|token|passwords|credentials",
-            rf"(?<!not )(?<!never )(?<!n't )\b{_GIVE}\b (?:me |us )?(?:all |any |the |your |every |its"
-            rf" |user'?s? ){{1,3}}(?:[\w]{{1,20}} ){{0,2}}{_SECRET_WORD}[^.!?]{{0,40}}"
+            rf"(?<!not )(?<!never )(?<!n't )\b{_GIVE}\b (?:me |us )?"
+            rf"(?:all |any |the |your |every |its |user'?s? ){{1,3}}(?:[\w]{{1,20}} ){{0,2}}"
+            rf"{_PRIVATE_THING}[^.!?]{{0,40}}"
             r"\b(?:to|in|as|into|with)\b [^.!?]{0,40}\b(?:https?://|parameter|argument|field"
             r"|this tool|this server|sidenote|note|context)",
         ),
@@ -209,8 +211,7 @@ _CLOSING = "\"'`”’»“)"
 def plain(text: str) -> str:
     """Lower case, invisible characters dropped, look-alikes folded, spacing collapsed."""
     if not text.isascii():
-        text = "".join(one for one in text if not is_hidden(one))
-        text = unicodedata.normalize("NFKC", text)
+        text = unicodedata.normalize("NFKC", without_hidden(text))
         text = re.sub(r"[^\W\d_]+", lambda word: _folded(word[0]), text)
         text = text.replace("’", "'")
     return " ".join(text.lower().split())
