@@ -65,42 +65,48 @@ def variants(planted: Planted) -> Iterator[Variant]:
             variant.right[right] = place
             variant.reach = max(variant.reach, len(write(before)), len(write(after)))
         yield variant
-    yield from _blocks(planted, "base64", base64.b64encode, 3, 4, near=5)
-    yield from _blocks(planted, "base32", base64.b32encode, 5, 8, near=6)
+    for block in (
+        _Blocks("base64", base64.b64encode, 3, 4),
+        _Blocks("base32", base64.b32encode, 5, 8),
+    ):
+        for offset in range(block.size):
+            yield block.variant(planted, offset)
 
 
-def _blocks(
-    planted: Planted,
-    encoding: str,
-    encode: Callable[[bytes], bytes],
-    size: int,
-    chars: int,
-    near: int,
-) -> Iterator[Variant]:
-    """The tag at each offset of a block; only characters that the tag alone decides are used.
+@dataclass(frozen=True)
+class _Blocks:
+    """An encoding that writes ``size`` bytes as ``chars`` characters."""
 
-    ``near`` characters beside it hold at least ``NEAR_CHARS`` characters of the side.
-    """
-    bits = 8 * size // chars
-    lowered = encoding == "base32"
+    encoding: str
+    encode: Callable[[bytes], bytes]
+    size: int
+    chars: int
 
-    def written(data: bytes) -> bytes:
-        text = encode(data + bytes(size))
-        return text.lower() if lowered else text
+    def variant(self, planted: Planted, offset: int) -> Variant:
+        """The tag where it begins at ``offset`` of a block.
 
-    for offset in range(size):
+        Only characters that the tag alone decides are used, and so many beside it that they hold
+        ``NEAR_CHARS`` characters of a side.
+        """
+        bits = 8 * self.size // self.chars
         first = -(-8 * offset // bits)
         last = 8 * (offset + len(planted.tag)) // bits
-        needle = written(bytes(offset) + planted.tag.encode())[first:last]
-        variant = Variant(encoding, needle, lowered, reach=-(-8 * SIDE_CHARS // bits) + 1)
-        lead = (offset - SIDE_CHARS) % size
+        near = (8 * NEAR_CHARS + 2 * bits - 2) // bits
+        needle = self._written(bytes(offset) + planted.tag.encode())[first:last]
+        lowered = self.encoding == "base32"
+        variant = Variant(self.encoding, needle, lowered, reach=-(-8 * SIDE_CHARS // bits) + 1)
+        lead = (offset - SIDE_CHARS) % self.size
         for place, core in planted.cores.items():
-            whole = written(bytes(lead) + core.encode())
+            whole = self._written(bytes(lead) + core.encode())
             at = whole.find(needle)
             end = at + len(needle)
             variant.left[whole[at - near : at]] = place
             variant.right[whole[end : end + near]] = place
-        yield variant
+        return variant
+
+    def _written(self, data: bytes) -> bytes:
+        text = self.encode(data + bytes(self.size))
+        return text.lower() if self.encoding == "base32" else text
 
 
 # --- escapes --------------------------------------------------------------------------------------

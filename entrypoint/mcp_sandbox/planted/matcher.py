@@ -2,9 +2,9 @@
 
 Every core of a run holds one tag, so a search is a few ``bytes.find`` for the tag as each encoding
 writes it, over the data with everything but letters and digits taken out: that alone joins pieces
-(DNS labels, wrapped lines, hex dumps with separators, UTF-16). What stands beside the tag says whose
-it is; a tag without its sides is still a hit, at the place ``unknown``. Escaped text is unescaped
-and searched again; compressed data is inflated within bounds, also inside base64 and hex.
+(DNS labels, wrapped lines, hex dumps with separators, UTF-16). What stands beside the tag says
+whose it is; a tag without its sides is still a hit, at the place ``unknown``. Escaped text is
+unescaped and searched again; compressed data is inflated within bounds, also inside base64 and hex.
 
 Limits: pieces with letters or digits of others between them where they cut the tag (numbered
 chunks), encryption, base64 within base64, raw deflate, and what lies behind the bounds here and in

@@ -8,7 +8,7 @@ A plant must not change what an ordinary server does. Hence:
 - By default the environment gets names that nothing selects a backend by: the AWS pair, a GitHub
   token and a decoy. ``DATABASE_URL``, ``OPENAI_API_KEY`` and the like switch servers to another
   mode, so they are planted only when the caller names them as declared by the server.
-- Names that steer a loader or an interpreter (``PATH``, ``LD_PRELOAD``, ``NODE_OPTIONS``…) are never
+- Names that steer a loader or an interpreter (``PATH``, ``LD_PRELOAD``, ``NODE_OPTIONS``…) are not
   planted, whoever declares them; they are listed in ``skipped``.
 - Files use profiles, hosts and names that no client picks by default (``[backup]``,
   ``*.internal.example``), and ``.env`` holds no name that frameworks read.

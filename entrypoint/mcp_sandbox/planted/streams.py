@@ -1,7 +1,7 @@
 """Finding and inflating compressed data inside other data, within bounds.
 
-Gzip and zlib streams are recognised by their headers wherever they begin, as bytes, as base64 and as
-hex; raw deflate has no header and is not found.
+Gzip and zlib streams are recognised by their headers wherever they begin, as bytes, as base64 and
+as hex; raw deflate has no header and is not found.
 """
 
 from __future__ import annotations
@@ -69,10 +69,7 @@ def streams(data: bytes, lowered: bytes, budget: Budget) -> Iterator[tuple[str, 
 
 
 def _has_base64_head(data: bytes) -> bool:
-    for byte, mark in _BASE64_MARKS:
-        if byte in data and mark in data:
-            return True
-    return False
+    return any(byte in data and mark in data for byte, mark in _BASE64_MARKS)
 
 
 def _slices(data: bytes, at: int) -> Iterator[bytes]:

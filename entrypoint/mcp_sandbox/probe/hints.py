@@ -77,7 +77,7 @@ _VALUES: tuple[tuple[frozenset[str], tuple[Hint, ...], Json], ...] = tuple(
         ("time", (), "12:30"),
         ("ip ipaddress", (Hint.HOST,), "127.0.0.1"),
         ("host hostname domain server hosts", (Hint.HOST,), "example.com"),
-        ("url urls uri link href endpoint webhook website site", (Hint.URL,), "http://example.com/"),
+        ("url urls uri link href endpoint webhook site", (Hint.URL,), "http://example.com/"),
         ("sql statement", (Hint.SQL,), "SELECT 1"),
         ("command cmd shell exec bash", (Hint.COMMAND,), "echo hello"),
         ("expression formula equation calculation", (Hint.CODE,), "1+1"),
@@ -86,7 +86,7 @@ _VALUES: tuple[tuple[frozenset[str], tuple[Hint, ...], Json], ...] = tuple(
         ("glob", (Hint.PATH,), "*.txt"),
         ("branch revision ref commit sha rev tag target base", (Hint.ARGUMENT,), "HEAD"),
         ("args arguments options flags option flag argv", (Hint.ARGUMENT,), "-h"),
-        ("query search keyword keywords term filter q pattern regex where", (Hint.SEARCH,), "notes"),
+        ("query search keyword keywords term filter q pattern regex", (Hint.SEARCH,), "notes"),
         ("table column schema database db", (Hint.NAME, Hint.SQL), "notes"),
         ("json", (Hint.DATA,), "{}"),
         ("yaml yml config settings payload metadata", (Hint.DATA,), "{}"),
@@ -167,32 +167,34 @@ def guess_number(name: str, context: Context) -> int:
 
 
 def _place(parts: tuple[str, ...], about: frozenset[str], context: Context) -> Guess | None:
-    """Files and folders."""
+    """Files and folders; None for anything else."""
     said = frozenset(parts)
     if not parts or said & {"url", "uri", "jsonpath", "xpath"}:
         return None
-    is_folder = bool(said & _FOLDER_WORDS) or (said >= {"repo", "path"})
     last = parts[-1]
+    is_folder = bool(said & _FOLDER_WORDS) or said >= {"repo", "path"}
     is_file = last in _FILE_WORDS or (bool(said & _FILE_WORDS) and last in _FILE_SUFFIX_WORDS)
-    is_path = bool(said & _PATH_WORDS) or last in ("source", "destination") and "path" in about
+    is_path = bool(said & _PATH_WORDS) or (last in ("source", "destination") and "path" in about)
     if not (is_folder or is_file or is_path):
         return None
-    if not is_folder and not is_file and is_path:
-        tool = frozenset(words(context.tool))
-        is_folder = bool((about | tool) & {"directory", "folder", "directories", "dir", "tree"})
-        is_folder = is_folder and "file" not in about | tool
-    absolute = context.absolute or "absolute" in about
-    base = context.directories[0].rstrip("/") or "/" if context.directories else ""
+    if not is_folder and not is_file:
+        around = about | frozenset(words(context.tool))
+        is_folder = bool(around & (_FOLDER_WORDS | {"tree"})) and "file" not in around
     if is_folder:
-        return Guess((Hint.DIRECTORY, Hint.PATH), base or SCRATCH)
-    if context.paths:
-        return Guess((Hint.PATH,), context.paths[0])
-    bare = last in ("name", "names", "filename") and not absolute
-    if bare:
+        return Guess((Hint.DIRECTORY, Hint.PATH), (*context.directories, SCRATCH)[0])
+    absolute = context.absolute or "absolute" in about
+    if last in ("name", "names", "filename") and not absolute:
         return Guess((Hint.PATH, Hint.NAME), SAMPLE_FILE)
-    if base:
-        return Guess((Hint.PATH,), f"{base.rstrip('/')}/{SAMPLE_FILE}")
-    return Guess((Hint.PATH,), f"{SCRATCH}/{SAMPLE_FILE}" if absolute else SAMPLE_FILE)
+    return Guess((Hint.PATH,), _file(context, absolute=absolute))
+
+
+def _file(context: Context, *, absolute: bool) -> str:
+    """One file's path, the same for every tool."""
+    if context.paths:
+        return context.paths[0]
+    if context.directories:
+        return f"{context.directories[0].rstrip('/')}/{SAMPLE_FILE}"
+    return f"{SCRATCH}/{SAMPLE_FILE}" if absolute else SAMPLE_FILE
 
 
 _SPOKEN: tuple[tuple[frozenset[str], Hint], ...] = (

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 MAX_OUTPUT = 4_096
 _MAX_DEPTH = 30
+_COUNT_DIGITS = 4
 _CLASSES = {"d": "1", "w": "a", "s": " ", "D": "a", "W": "-", "S": "a"}
 _PROPERTIES = {"L": "a", "Ll": "a", "Lu": "A", "N": "1", "Nd": "1", "P": "-", "S": "+", "Z": " "}
 _CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v"}
@@ -137,7 +138,7 @@ class _Reader:
         for char in (*_PREFERRED, *(low for low, _ in ranges)):
             inside = any(low <= char <= high for low, high in ranges)
             if inside is not negated:
-                return char
+                return str(char)
         raise _Unreadable
 
     def _ranges(self) -> Iterator[tuple[str, str]]:
@@ -166,7 +167,7 @@ class _Reader:
             least = 0 if char == "?" else 1
         elif char == "{":
             low = self._until("}").split(",")[0]
-            if not (low.isascii() and low.isdigit() and len(low) < 5):
+            if not (low.isascii() and low.isdigit() and len(low) <= _COUNT_DIGITS):
                 raise _Unreadable
             least = int(low)
         if char and self._next() in ("?", "+") and char in "*+?{":

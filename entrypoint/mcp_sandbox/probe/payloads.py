@@ -125,7 +125,7 @@ class Payload(_Strict):
         used = self.placeholders
         unknown = used - PLACEHOLDERS.keys()
         if unknown:
-            raise ValueError(f"unknown placeholder {sorted(unknown)[0]!r}")
+            raise ValueError(f"unknown placeholder {min(unknown)!r}")
         inside = set(_PLACEHOLDER.findall(self.value or ""))
         if "product" in inside:
             raise ValueError("a payload must not hold its own proof")

@@ -26,6 +26,7 @@ MAX_EXPANDED = 200_000
 """Most schema nodes after every local ``$ref`` is followed once per use: stops 2^n chains."""
 _REGEX_BYTES = 2**20
 _BACKTRACKS = 10_000
+_INDEX_DIGITS = 5
 
 _DIALECTS = {
     "http://json-schema.org/draft-04/schema": jsonschema_rs.Draft4Validator,
@@ -67,7 +68,7 @@ def compile_schema(schema: Json) -> Checker:
     if not isinstance(schema, dict | bool):
         raise UnusableSchema(f"the schema is no object but {_kind(schema)}")
     _check_bounds(schema)
-    dialect = jsonschema_rs.Draft202012Validator
+    dialect: Any = jsonschema_rs.Draft202012Validator
     if isinstance(schema, dict):
         _check_expansion(schema)
         named = schema.get("$schema")
@@ -164,7 +165,12 @@ def resolve(root: Json, reference: Json) -> Json:
         step = part.replace("~1", "/").replace("~0", "~").replace("%25", "%")
         if isinstance(here, dict) and step in here:
             here = here[step]
-        elif isinstance(here, list) and step.isascii() and step.isdigit() and len(step) < 6:
+        elif (
+            isinstance(here, list)
+            and step.isascii()
+            and step.isdigit()
+            and len(step) <= _INDEX_DIGITS
+        ):
             index = int(step)
             if index >= len(here):
                 return None
