@@ -300,9 +300,15 @@ def test_large_and_binary_files_are_passed_over(repo: Path):
 def test_a_tree_that_is_too_large_is_said(repo: Path, monkeypatch, bound: str, value: int):
     for name in "abcd":
         put(repo, f"{name}.py", "x = 1  # some code here\n")
-    assert "in part" not in locate(repo, None, {}, None)[""].why
+    assert "part of" not in locate(repo, None, {}, None)[""].why
     monkeypatch.setattr(tree, bound, value)
-    assert locate(repo, None, {}, None)[""].why.endswith("searched in part")
+    assert locate(repo, None, {}, None)[""].why.endswith("only a part of the tree was searched")
+
+
+def test_empty_folders_count_too(repo: Path, monkeypatch):
+    (repo / "a/b/c/d/e").mkdir(parents=True)
+    monkeypatch.setattr(tree, "MAX_ENTRIES", 4)
+    assert locate(repo, None, {}, None)[""].why.endswith("only a part of the tree was searched")
 
 
 EVIL = {

@@ -60,7 +60,7 @@ def locate(
         located |= {subject: _location(prefix, hit, why) for subject, hit in hits.items()}
     fallback = _fallback(folder, prefix, dockerfile)
     if not whole or len(subjects) > MAX_SUBJECTS:
-        why = f"{fallback.why}; the tree is too large and was searched in part"
+        why = f"{fallback.why}; only a part of the tree was searched"
         fallback = Location(fallback.path, fallback.line, why)
     return {"": fallback, **dict(sorted(located.items()))}
 

@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -121,7 +121,7 @@ def sources(folder: Path, files: Sequence[str] | None) -> tuple[list[Source], bo
         if left < 0:
             return found, False
         found.append(Source(name, text(data), rank))
-    return found, not walk.cut_short and len(wanted) <= MAX_FILES
+    return found, walk.whole and len(wanted) <= MAX_FILES
 
 
 def text(data: bytes) -> str:
@@ -146,22 +146,19 @@ class _Walk:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._entries = 0
-        self.cut_short = False
+        self.whole = True
+        """Whether nothing was too much or unreadable."""
 
     def files(self) -> Iterator[str]:
-        for at, folders, names in os.walk(self._folder, followlinks=False):
+        entries = 0
+        for at, folders, names in os.walk(self._folder, onerror=self._unreadable):
             folders[:] = sorted(name for name in folders if name not in _SKIPPED_FOLDERS)
             relative = Path(at).relative_to(self._folder)
-            for name in self._counted(sorted(names)):
-                yield (relative / name).as_posix()
-            if self.cut_short:
+            entries += 1 + len(names)
+            if entries > MAX_ENTRIES:
+                self.whole = False
                 return
+            yield from ((relative / name).as_posix() for name in names)
 
-    def _counted(self, names: Iterable[str]) -> Iterator[str]:
-        for name in names:
-            self._entries += 1
-            if self._entries > MAX_ENTRIES:
-                self.cut_short = True
-                return
-            yield name
+    def _unreadable(self, _error: OSError) -> None:
+        self.whole = False
