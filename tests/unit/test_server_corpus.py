@@ -15,6 +15,7 @@ from typing import Any
 import mcp_types
 import pytest
 from mcp_types.methods import validate_server_result
+
 from support import corpus
 from support.corpus import Outcome
 

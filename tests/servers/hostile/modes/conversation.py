@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+
 from honest import ECHO, Message, Server
 from registry import Hostile, mode, opens
 
 FLOOD = 100_000
+HUGE_ID = 10**6
 PERIOD = 5
 """Calls after which a changing server changes."""
 
@@ -54,6 +58,36 @@ def flood(server: Hostile, members: str) -> None:
             lines = (line.replace("@", str(number)) for number in range(FLOOD))
             server.write("".join(lines).encode())
         Server.answer(server, request)
+
+
+@mode
+def chatters(server: Hostile) -> None:
+    """Honest, and sends notifications without end, also after the end of its input."""
+
+    def flood() -> None:
+        while True:
+            # Shorter than PIPE_BUF, so that no line is torn by the other thread.
+            server.notify("notifications/message", level="info", data="z" * 500)
+
+    @server.replace
+    def answer(request: Message) -> None:
+        Server.answer(server, request)
+        if request["method"] == "tools/list" and not threading.active_count() > 1:
+            threading.Thread(target=flood).start()
+
+
+@mode
+def huge_ids(server: Hostile) -> None:
+    """Pings under ids of 1 MB each, which the answers have to repeat, and reads none of them."""
+
+    @server.replace
+    def answer(request: Message) -> None:
+        Server.answer(server, request)
+        if request["method"] == "tools/list":
+            for number in range(40):
+                server.ask(str(number).zfill(HUGE_ID), "ping")
+            while True:
+                signal.pause()
 
 
 @mode
@@ -129,6 +163,16 @@ def unknown_notifications(server: Hostile) -> None:
         server.notify("notifications/surprise", text="hello")
         server.notify("$/telemetry")
         Server.answer(server, request)
+
+
+@mode
+def ignores_unknown_methods(server: Hostile) -> None:
+    """Keeps silent, as some servers do, where it ought to say that it does not know a method."""
+
+    @server.replace
+    def answer(request: Message) -> None:
+        if request["method"] in server.handlers:
+            Server.answer(server, request)
 
 
 @mode

@@ -23,6 +23,8 @@ def endless_pages(server: Hostile) -> None:
         here = next(number)
         return {"tools": [tool(f"tool{here}")], "nextCursor": f"page-{here}"}
 
+    answers_nothing(server)
+
 
 @mode
 def endless_empty_pages(server: Hostile) -> None:

@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from honest import ECHO, Message, RpcError, Server, text, write_all
-from registry import Hostile, mode, opens
+from registry import Hostile, mode
 
 HUGE_LINE = 64 * 10**6
 HUGE_TEXT = 32 * 2**20
@@ -28,7 +28,17 @@ def floods_stdout(server: Hostile) -> None:
     @server.replace
     def at_start() -> None:
         while True:
-            server.write(b"0123456789abcde\n" * 4096)
+            server.write((b"x" * 1023 + b"\n") * 64)
+
+
+@mode
+def floods_blank_lines(server: Hostile) -> None:
+    """Writes empty lines without end: the most lines that a byte budget can hold."""
+
+    @server.replace
+    def at_start() -> None:
+        while True:
+            server.write(b"\n" * CHUNK)
 
 
 @mode
@@ -171,10 +181,20 @@ def batches(server: Hostile) -> None:
 
     @server.replace
     def answer(request: Message) -> None:
-        if opens(request):
-            Server.answer(server, request)
-            return
-        server.send([server.envelope(request, {"result": server.result(request)})])
+        Server.answer(server, request)
+        server.replace(send)
+
+    def send(message: Message) -> None:
+        Server.send(server, [message])
+
+
+@mode
+def no_newline(server: Hostile) -> None:
+    """Ends no line: each answer is whole, but a reader of lines waits for more."""
+
+    @server.replace
+    def send(message: Message) -> None:
+        server.write(server.encode(message))
 
 
 @mode

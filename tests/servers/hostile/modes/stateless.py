@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 
 from honest import META, STATELESS_VERSION, Message, RpcError, Server, Speaks, text
 from registry import Hostile, mode, opens
 
+HUGE_STATE = 6 * 10**6
 NAME_FORM = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 ASK_NAME = {
     "method": "elicitation/create",
@@ -86,6 +88,30 @@ def stateless_state_loop(server: Hostile) -> None:
     """Hands out a state without a question, again and again."""
     speak(server)
     server.handle("tools/call")(lambda p: ask_for_more(p.get("requestState", "") + "x"))
+
+
+@mode
+def stateless_odd_inputs(server: Hostile) -> None:
+    """Asks for more with requests and a state of odd types."""
+    speak(server)
+    odd = {"resultType": "input_required", "requestState": 7, "inputRequests": {"a": None, "b": []}}
+    odder = odd | {"requestState": {}, "inputRequests": ["ping", 3]}
+    server.handle("tools/call")(lambda _: odder if server.calls % 2 else odd)
+
+
+@mode
+def stateless_huge_state(server: Hostile) -> None:
+    """Hands out a state of 6 MB and does not read it when it comes back."""
+    speak(server)
+
+    @server.replace
+    def answer(request: Message) -> None:
+        if request["method"] != "tools/call":
+            Server.answer(server, request)
+            return
+        server.send(server.envelope(request, {"result": ask_for_more("s" * HUGE_STATE)}))
+        while True:
+            signal.pause()
 
 
 @mode
