@@ -9,20 +9,13 @@ from __future__ import annotations
 import itertools
 import secrets
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
-from mcp_sandbox import __version__, coverage, locate, planted, policy, rules, score
-from mcp_sandbox.errors import (
-    EngineFailed,
-    EngineUnavailable,
-    Interrupted,
-    ReportUnreadable,
-    SandboxError,
-)
+from mcp_sandbox import __version__, locate, planted, rules
+from mcp_sandbox.errors import Interrupted, SandboxError
 from mcp_sandbox.image import ImageStore
 from mcp_sandbox.model import (
     Coverage,
@@ -31,7 +24,6 @@ from mcp_sandbox.model import (
     Json,
     Location,
     Observations,
-    Profile,
     Report,
     RuleInfo,
     RunFacts,
@@ -41,7 +33,7 @@ from mcp_sandbox.pipeline.judging import judge, rejudge, rendered, rule_infos
 from mcp_sandbox.pipeline.results import REPORT, SARIF, SUMMARY, Results
 from mcp_sandbox.pipeline.sessions import Held, Observer, Tools, hold
 from mcp_sandbox.pipeline.upkeep import Check, clean, examine
-from mcp_sandbox.probe.inputs import Targets
+from mcp_sandbox.probe.hostile import Targets
 from mcp_sandbox.report import json as report_json
 from mcp_sandbox.report import markdown, sarif
 from mcp_sandbox.sandbox import Engine, Sandbox

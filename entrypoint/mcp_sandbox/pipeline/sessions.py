@@ -29,10 +29,10 @@ from mcp_sandbox.model import (
 from mcp_sandbox.planted import Matcher
 from mcp_sandbox.probe.answers import ALL_CAPABILITIES
 from mcp_sandbox.probe.conversation import Record
-from mcp_sandbox.probe.inputs import Targets
+from mcp_sandbox.probe.hostile import Targets
 from mcp_sandbox.probe.plan import Plan
 from mcp_sandbox.probe.session import Prober
-from mcp_sandbox.sandbox import Sandbox, Server
+from mcp_sandbox.sandbox import LADDER, Sandbox, Server
 from mcp_sandbox.settings import Settings
 
 MAX_RESTARTS = 8
@@ -134,7 +134,7 @@ def _start_main(
     nothing lacks no resource. One that refuses the handshake is asked in the other era.
     """
     era = Era.HANDSHAKE
-    ladder = iter(Relaxation)
+    ladder = iter(LADDER)
     relaxation = next(ladder)
     while True:
         tools.observer.phase(
@@ -221,7 +221,7 @@ class _Running:
         """Send the opening message."""
         answered = self._prober.open()
         if answered:
-            self._server.note_start()
+            self._server.processes()
         return answered
 
     def work(self, held: Held) -> Transcript:

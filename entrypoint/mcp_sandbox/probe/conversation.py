@@ -25,7 +25,15 @@ from mcp_sandbox.model import (
     ServerRequest,
 )
 from mcp_sandbox.probe import answers
-from mcp_sandbox.probe.wire import MAX_SESSION, Line, LineFramer, decode, encode, sample
+from mcp_sandbox.probe.wire import (
+    MAX_SESSION,
+    Line,
+    LineFramer,
+    decode,
+    encode,
+    encode_params,
+    sample,
+)
 
 MAX_NOTIFICATIONS = 1_000
 """Beyond this many the peer is said to flood; they are still counted, no longer looked at."""
@@ -146,10 +154,15 @@ class Conversation:
         self._flush()
 
     def post(self, method: str, params: Json) -> bytes:
-        """Start sending a request; returns the line as sent. One request at a time."""
+        """Send a request; returns the line as sent. One request at a time."""
+        return self.post_encoded(method, encode_params(params))
+
+    def post_encoded(self, method: str, params: bytes) -> bytes:
+        """``post`` with parameters that were serialised while the peer was busy."""
         number = self._next_id
         self._next_id += 1
-        line = encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+        head = b'{"jsonrpc":"2.0","id":%d,"method":"%b","params":' % (number, method.encode())
+        line = head + params + b"}\n"
         self._waiting = number
         self._reply = None
         self._sent_at = time.monotonic()

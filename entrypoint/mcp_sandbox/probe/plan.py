@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from mcp_sandbox.model import Era, Identity, ItemKind, Json, Listing
-from mcp_sandbox.probe.inputs import Input, Targets, ToolInputs, for_prompt, for_template, for_tool
+from mcp_sandbox.probe.hostile import Input, Targets
+from mcp_sandbox.probe.inputs import ToolInputs, for_prompt, for_template, for_tool
 from mcp_sandbox.probe.listing import NAME_KEY
 from mcp_sandbox.probe.wire import MAX_SESSION
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from mcp_sandbox.model import (
     COMPLETE,
@@ -31,8 +31,9 @@ from mcp_sandbox.probe.conversation import (
     Record,
     Reply,
 )
-from mcp_sandbox.probe.inputs import Input
+from mcp_sandbox.probe.hostile import Input
 from mcp_sandbox.probe.plan import Order, Plan
+from mcp_sandbox.probe.wire import encode_params
 
 KEPT = 4 * 2**10
 """Characters kept of one call's arguments and of its reply."""
@@ -173,22 +174,24 @@ class Prober:
     # --- calling ---
 
     def _run_calls(self, listings: list[Listing]) -> None:
-        previous: tuple[Input, bytes, Reply] | None = None
         order = Order(self._plan, listings)
         self._not_called, self._left_out = order.not_called, order.left_out
-        for position, item in enumerate(order):
-            if position < self._plan.start_at:
-                continue
+        prepared = self._prepared(order)
+        following = next(prepared, None)
+        previous: tuple[Input, bytes, Reply] | None = None
+        while following is not None:
             if len(self._calls) >= self._plan.max_calls:
                 self._left_out.append(f"calls after the first {self._plan.max_calls}")
                 break
+            position, item, params = following
             self._progress(item.target)
-            params = self._params(item)
-            line = self._conversation.post(CALL_METHODS[item.kind], params)
+            line = self._conversation.post_encoded(CALL_METHODS[item.kind], params)
+            # While the peer works: write up the call before, make the call after.
             if previous is not None:
                 self._write_up(*previous)
                 previous = None
-            reply = self._settle(item, params)
+            following = next(prepared, None)
+            reply = self._settle(item)
             if reply.status in _FATAL or self._too_many_timeouts(reply):
                 self._write_up(item, line, reply)
                 self._resume_at = position + 1
@@ -197,9 +200,18 @@ class Prober:
         if previous is not None:
             self._write_up(*previous)
 
-    def _settle(self, item: Input, params: dict[str, Json]) -> Reply:
+    def _prepared(self, order: Order) -> Iterator[tuple[int, Input, bytes]]:
+        """Position, input and serialised parameters of each call still to be made."""
+        for position, item in enumerate(order):
+            if position >= self._plan.start_at:
+                yield position, item, encode_params(self._params(item))
+
+    def _settle(self, item: Input) -> Reply:
         """Wait for the answer; serve ``input_required`` a bounded number of times."""
         reply = self._conversation.wait(self._patience())
+        if reply.status is not CallStatus.INPUT_REQUIRED:
+            return reply
+        params = self._params(item)
         for _ in range(eras.INPUT_ROUNDS):
             if reply.status is not CallStatus.INPUT_REQUIRED:
                 break
@@ -218,9 +230,9 @@ class Prober:
         arguments = item.arguments
         if len(sent) > KEPT:
             arguments = {"…": f"{len(sent)} bytes"}
-        text = reply.raw.decode("utf-8", "replace")
         body = "" if reply.body is None else json.dumps(reply.body, ensure_ascii=False)
         expected = item.expected
+        canaries = self._find(reply.raw) if reply.raw else ()
         self._calls.append(
             Call(
                 number=len(self._calls) + 1,
@@ -232,12 +244,14 @@ class Prober:
                 nonce=item.nonce,
                 arguments=arguments,
                 status=reply.status,
-                reply=self._mask(body)[:KEPT],
+                reply=(self._mask(body) if canaries else body)[:KEPT],
                 reply_bytes=len(reply.raw),
                 expected=expected,
-                proven=bool(expected) and expected in text and expected.encode() not in sent,
+                proven=bool(expected)
+                and expected.encode() in reply.raw
+                and expected.encode() not in sent,
                 effect=item.effect,
-                canaries=self._find(reply.raw) if reply.raw else (),
+                canaries=canaries,
                 milliseconds=round(reply.milliseconds, 2),
             )
         )

@@ -160,9 +160,14 @@ def without_lone_surrogates(value: Json) -> Json:
     return value
 
 
+def encode_params(params: Json) -> bytes:
+    """Parameters as JSON. ASCII escapes, so that any string of ours can be sent."""
+    return json.dumps(params, separators=(",", ":")).encode("ascii")
+
+
 def encode(message: dict[str, Json]) -> bytes:
-    """One message as a line. ASCII escapes, so that any string of ours can be sent."""
-    return json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
+    """One message as a line."""
+    return encode_params(message) + b"\n"
 
 
 def sample(data: bytes) -> str:
