@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from mcp_sandbox.planted.places import NEAR_CHARS, SIDE_CHARS, Planted
+from mcp_sandbox.planted.places import Planted
+from mcp_sandbox.planted.shapes import NEAR_CHARS, SIDE_CHARS
 
 UNKNOWN = "unknown"
 """The place of a hit whose sides are cut off."""
