@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from mcp_sandbox.model import (
@@ -39,6 +40,9 @@ KEPT = 4 * 2**10
 """Characters kept of one call's arguments and of its reply."""
 TIMEOUTS_IN_A_ROW = 3
 """After so many the peer is said to be unresponsive."""
+SILENCES = 2
+"""A payload that was not answered so often (a framework that drops it, say) is not sent again: each
+silence costs a whole call's patience."""
 
 CALL_METHODS: dict[ItemKind, str] = {
     ItemKind.TOOLS: "tools/call",
@@ -83,6 +87,7 @@ class Prober:
         self._left_out: list[str] = []
         self._resume_at: int | None = None
         self._timeouts = 0
+        self._silenced: Counter[tuple[str, str]] = Counter()
         self._deadline = 0.0
 
     @property
@@ -192,7 +197,7 @@ class Prober:
                 previous = None
             following = next(prepared, None)
             reply = self._settle(item)
-            if reply.status in _FATAL or self._too_many_timeouts(reply):
+            if reply.status in _FATAL or self._too_many_timeouts(item, reply):
                 self._write_up(item, line, reply)
                 self._resume_at = position + 1
                 self._stop_after(item, reply)
@@ -203,8 +208,15 @@ class Prober:
     def _prepared(self, order: Order) -> Iterator[tuple[int, Input, bytes]]:
         """Position, input and serialised parameters of each call still to be made."""
         for position, item in enumerate(order):
-            if position >= self._plan.start_at:
-                yield position, item, encode_params(self._params(item))
+            if position < self._plan.start_at:
+                continue
+            if self._silenced[item.family, item.payload] >= SILENCES and item.payload:
+                self._left_out.append(
+                    f"{item.target} {item.parameter}: {item.family} {item.payload}, "
+                    f"which was never answered {SILENCES} times before"
+                )
+                continue
+            yield position, item, encode_params(self._params(item))
 
     def _settle(self, item: Input) -> Reply:
         """Wait for the answer; serve ``input_required`` a bounded number of times."""
@@ -272,8 +284,10 @@ class Prober:
             self._stop(SessionEnd.BUDGET, f"after {self._plan.session_timeout:g} s")
             raise _Ended
 
-    def _too_many_timeouts(self, reply: Reply) -> bool:
-        self._timeouts = self._timeouts + 1 if reply.status is CallStatus.TIMEOUT else 0
+    def _too_many_timeouts(self, item: Input, reply: Reply) -> bool:
+        silent = reply.status is CallStatus.TIMEOUT
+        self._silenced[item.family, item.payload] += silent
+        self._timeouts = self._timeouts + 1 if silent else 0
         return self._timeouts >= TIMEOUTS_IN_A_ROW or time.monotonic() > self._deadline
 
     def _stop_after(self, item: Input, reply: Reply) -> None:
