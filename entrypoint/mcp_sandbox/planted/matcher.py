@@ -97,14 +97,15 @@ class Matcher:
         return f"<planted:{','.join(places)}>" if places else match[0]
 
     def _masked(self, text: str, variant: Variant) -> str:
-        """Replace what one encoding made of a core, in one piece or parted."""
+        """Replace what one encoding made of a core: in one piece first, then parted."""
         flags = re.IGNORECASE if variant.lowered else 0
-        needle = JOINT.join(variant.needle.decode())
-        if re.search(needle, text, flags) is None:
-            return text
-        side = f"(?:[0-9A-Za-z]{JOINT}){{0,{variant.reach}}}?"
-        after = f"(?:{JOINT}[0-9A-Za-z]){{0,{variant.reach}}}"
-        return re.sub(f"{side}{needle}{after}", self._marker, text, flags=flags)
+        for joint in ("", JOINT):
+            needle = joint.join(variant.needle.decode())
+            if re.search(needle, text, flags):
+                before = f"(?:[0-9A-Za-z]{joint}){{0,{variant.reach}}}?"
+                after = f"(?:{joint}[0-9A-Za-z]){{0,{variant.reach}}}"
+                text = re.sub(f"{before}{needle}{after}", self._marker, text, flags=flags)
+        return text
 
     def _search(
         self, data: bytes, outer: str, depth: int, budget: Budget, hits: set[tuple[str, str]]

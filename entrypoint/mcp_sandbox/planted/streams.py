@@ -62,9 +62,7 @@ def streams(data: bytes, lowered: bytes, budget: Budget) -> Iterator[tuple[str, 
                 yield "base64+gzip" if match[0] == b"H4sI" else "base64+deflate", out
     if b"1f8b08" in lowered or (b"78" in lowered and any(mark in lowered for mark in _HEX_MARKS)):
         for match in HEX_HEAD.finditer(data):
-            if out := _inflated(
-                _decoded(data, match.start(), _NOT_HEX, binascii.unhexlify), budget
-            ):
+            if out := _inflated(_decoded(data, match.start(), _NOT_HEX, _from_hex), budget):
                 yield "hex+gzip" if match[0].lower() == b"1f8b08" else "hex+deflate", out
 
 
@@ -98,6 +96,10 @@ def _from_base64(text: bytes) -> bytes:
     text = text.translate(_URL_SAFE)
     text = text[: len(text) - (len(text) % 4 == 1)]
     return base64.b64decode(text + b"=" * (-len(text) % 4))
+
+
+def _from_hex(text: bytes) -> bytes:
+    return binascii.unhexlify(text[: len(text) // 2 * 2])
 
 
 def _inflated(pieces: Iterator[bytes], budget: Budget) -> bytes:
