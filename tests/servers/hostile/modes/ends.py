@@ -106,7 +106,7 @@ def crashes_by_signal(server: Hostile) -> None:
 
     @server.handle("tools/call")
     def call(_: Message) -> None:
-        os.kill(os.getpid(), signal.SIGABRT)
+        os.abort()  # a signal to itself would not end the first process of a container
 
 
 @mode
