@@ -408,10 +408,17 @@ def test_a_mirror_list_is_followed(tmp_path: Path) -> None:
 
 
 def test_on_another_distribution_only_what_debian_signed_is_taken(tmp_path: Path) -> None:
-    noble = ONE_LINE.replace("bookworm", "noble") + DEB822.split("\n\n")[1].replace("T", "#T")
-    assert mirrors(tmp_path, {"sources.list": noble}, UBUNTU) == [EXPECTED[0]]
-    (tmp_path / "apt" / "sources.list").unlink()
-    assert mirrors(tmp_path, {}, UBUNTU) == []
+    archive = "http://archive.example/ubuntu"
+    own = {
+        "sources.list": f"deb {archive} noble main\n" + ONE_LINE.replace("bookworm", "trixie"),
+        "sources.list.d/a.sources": (
+            f"Types: deb\nURIs: {archive}\nSuites: noble\nComponents: main\n"
+        ),
+    }
+    assert mirrors(tmp_path, own, UBUNTU) == [EXPECTED[0]]
+    # The same lines on Debian are its own.
+    as_debian = mirrors(tmp_path, own, UBUNTU.replace("ubuntu", "debian"))
+    assert f"{archive} trixie" in as_debian
 
 
 def test_the_mirror_can_be_named(tmp_path: Path) -> None:
