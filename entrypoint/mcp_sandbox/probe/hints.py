@@ -40,6 +40,7 @@ class Hint(StrEnum):
     """Text that is parsed: JSON, YAML, XML."""
     TEXT = "text"
     NAME = "name"
+    IDENTIFIER = "identifier"
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ _VALUES: tuple[tuple[frozenset[str], tuple[Hint, ...], Json], ...] = tuple(
         ("subject title message content text prompt comment note description summary question",
          (Hint.TEXT,), SAMPLE_TEXT),
         ("name user username owner repo project topic label author", (Hint.NAME,), "sample"),
-        ("id key identifier slug", (Hint.NAME,), "sample"),
+        ("id key identifier slug", (Hint.IDENTIFIER, Hint.NAME), "sample"),
     )
 )  # fmt: skip
 

@@ -132,10 +132,12 @@ class Hostile:
 
     def _chosen(self, place: Place, family: Family, fits: bool) -> list[tuple[int, Payload]]:
         """The family's payloads for one place; those that its schema admits first."""
+        if place.raw and Hint.PATH not in family.hints:
+            return []
         checker = place.check() if place.kind in ("string", "enum") else None
         found: list[tuple[int, Payload]] = []
         for payload in family.payloads:
-            if payload.scope is Scope.CALL or not _applies(payload, place, fits):
+            if payload.scope is Scope.CALL or not _applies(payload, place):
                 continue
             rendered = payload.render(self._values(place, family.family, payload))
             if rendered is not None:
@@ -223,9 +225,7 @@ class Hostile:
         }
 
 
-def _applies(payload: Payload, place: Place, fits: bool) -> bool:
-    if place.raw and not fits:
-        return False
+def _applies(payload: Payload, place: Place) -> bool:
     takes_text = place.kind in ("string", "enum", "untyped")
     return any(
         one == "every"
