@@ -11,8 +11,11 @@ from mcp_sandbox.model import (
     Call,
     CallStatus,
     CanaryHit,
+    Confidence,
     ContainerFacts,
     Era,
+    Evidence,
+    Finding,
     Identity,
     ImageFacts,
     ItemKind,
@@ -21,6 +24,7 @@ from mcp_sandbox.model import (
     Moment,
     Observations,
     Relaxation,
+    RiskClass,
     Session,
     SessionEnd,
     StopStage,
@@ -125,6 +129,22 @@ def listed(*tools: Any, **more: Any) -> Observations:
 def called(*calls: Call, **more: Any) -> Observations:
     """Observations of a server that was called."""
     return observed(session(*calls, **more))
+
+
+def finding(
+    class_: RiskClass, rule: str = "hang", number: int = 0, suppressed: str = ""
+) -> Finding:
+    """A finding of some class; ``number`` tells it from others."""
+    return Finding(
+        rule=rule,
+        class_=class_,
+        confidence=Confidence.HIGH,
+        evidence=Evidence.E3,
+        subject="server",
+        message="It did.",
+        fingerprint=f"{number:064x}",
+        suppressed=suppressed,
+    )
 
 
 def canary(place: str) -> tuple[CanaryHit, ...]:

@@ -35,7 +35,28 @@ def said(call: Call) -> str:
         value = json.loads(call.reply)
     except ValueError:
         return "\n".join(_literals(call.reply))
-    return "\n".join(strings_of(value))
+    return "\n".join(_spoken(value, MAX_DEPTH))
+
+
+_FRAME = frozenset(
+    {"content", "contents", "structuredContent", "messages", "type", "text", "isError", "error"}
+    | {"code", "message", "data", "role", "mimeType", "resultType", "_meta"}
+)
+"""Keys of results and errors themselves; any other key is the server's own word."""
+
+
+def _spoken(value: Json, depth: int) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list) and depth:
+        for item in value:
+            yield from _spoken(item, depth - 1)
+    elif isinstance(value, dict) and depth:
+        for key, item in value.items():
+            if key not in _FRAME:
+                yield key
+            if not (key == "type" and isinstance(item, str)):
+                yield from _spoken(item, depth - 1)
 
 
 def _literals(raw: str) -> Iterator[str]:

@@ -1,0 +1,223 @@
+"""What was evaluated, and what keeps a run below the floor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mcp_sandbox.coverage import measure
+from mcp_sandbox.model import (
+    CallStatus,
+    ItemKind,
+    Moment,
+    Relaxation,
+    SessionEnd,
+    StartAttempt,
+    StopStage,
+    ToolOutcome,
+    Witness,
+)
+from support.observed import (
+    OTHER_IDENTITY,
+    WITNESSES,
+    call,
+    called,
+    listings,
+    observed,
+    session,
+    tool,
+)
+
+ERROR = CallStatus.TOOL_ERROR
+FIND = tool(name="The name.")
+
+
+def outcome(*calls, **more):
+    return measure(called(*calls, **more)).tools["find"]
+
+
+def test_a_run_that_saw_everything_misses_nothing():
+    measured = measure(called(call(), call("ssrf", "http://x/")))
+    assert measured.missing == ()
+    assert measured.tools["find"].outcome is ToolOutcome.CALLED
+    assert measured.tools["find"].calls == 2
+    assert set(measured.witnesses.values()) == {"complete"}
+    assert set(measured.witnesses) == {witness.value for witness in Witness}
+
+
+# --- tools ----------------------------------------------------------------------------------------
+
+
+def test_refused():
+    found = outcome(call(said="No.", status=ERROR), call("ssrf", "x", "No.", status=ERROR))
+    assert found.outcome is ToolOutcome.REFUSED
+    assert "No." in found.reason
+
+
+def test_an_ordinary_call_that_fails_and_a_hostile_one_that_works_is_called():
+    found = outcome(call(said="No.", status=ERROR), call("ssrf", "x", "Yes."))
+    assert found.outcome is ToolOutcome.CALLED
+
+
+@pytest.mark.parametrize("status", [CallStatus.CLOSED, CallStatus.TIMEOUT, CallStatus.STUCK_WRITE])
+def test_crashed(status):
+    found = outcome(call(status=status, reply=""), call("ssrf", "x", "No.", status=ERROR))
+    assert found.outcome is ToolOutcome.CRASHED
+    assert status.value in found.reason
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Missing API key",
+        "GITHUB_TOKEN environment variable is not set: token not found",
+        "Request failed with status code 401",
+        "Unauthorized",
+        "Invalid credentials",
+        "You need to log in first",
+        "Authentication required",
+        "API token is invalid.",
+    ],
+)
+def test_needs_credentials(said):
+    found = outcome(call(said=said, status=ERROR), call("ssrf", "x", said, status=ERROR))
+    assert found.outcome is ToolOutcome.NEEDS_CREDENTIALS
+    assert measure(called(call(said=said, status=ERROR))).missing == ()
+
+
+@pytest.mark.parametrize(
+    "said", ["No such file", "Row 401.5 not found", "Unexpected token '<'", "key must be a string"]
+)
+def test_other_errors_need_no_credentials(said):
+    assert outcome(call(said=said, status=ERROR)).outcome is ToolOutcome.REFUSED
+
+
+def test_not_callable_is_named_and_does_not_miss():
+    measured = measure(observed(session(not_called={"find": "its schema cannot be read"})))
+    assert measured.tools["find"].outcome is ToolOutcome.NOT_CALLABLE
+    assert measured.tools["find"].reason == "its schema cannot be read"
+    assert measured.missing == ()
+
+
+def test_not_reached_misses():
+    measured = measure(observed(session()))
+    assert measured.tools["find"].outcome is ToolOutcome.NOT_REACHED
+    assert any("'find' was not reached" in one for one in measured.missing)
+
+
+def test_a_tool_that_got_no_hostile_input_before_the_end_is_not_reached():
+    broken = session(
+        call(),
+        call(target="other"),
+        call("ssrf", "x", target="other", status=CallStatus.CLOSED, reply=""),
+        tools=(FIND, tool("other", name="The name.")),
+        end=SessionEnd.EXITED,
+        end_detail="the server closed its output",
+    )
+    measured = measure(observed(broken))
+    assert measured.tools["find"].outcome is ToolOutcome.NOT_REACHED
+    assert measured.tools["other"].outcome is ToolOutcome.CALLED
+
+
+def test_a_session_that_took_up_the_rest_reaches_it():
+    first = session(
+        call(),
+        call("ssrf", "x", status=CallStatus.CLOSED, reply=""),
+        listings=listings(FIND)[:4],
+        end=SessionEnd.EXITED,
+        container={"stop": StopStage.EXITED},
+    )
+    second = session(call("ssrf", "y"))
+    measured = measure(observed(first, second))
+    assert measured.missing == ()
+    assert measured.tools["find"].calls == 3
+
+
+def test_a_tool_that_is_listed_only_afterwards_was_not_called():
+    measured = measure(called(call(), after=(FIND, tool("late"))))
+    assert measured.tools["late"].outcome is ToolOutcome.NOT_REACHED
+    assert "only after the calls" in measured.tools["late"].reason
+
+
+def test_what_only_another_client_sees_is_no_duty_of_the_main_session():
+    other = session(tools=(FIND, tool("extra")), identity=OTHER_IDENTITY, role="identity")
+    assert measure(observed(session(call()), other)).missing == ()
+
+
+# --- the server and its listings ------------------------------------------------------------------
+
+
+def test_no_session_at_all():
+    made = replace(
+        observed(), sessions=(), attempts=(StartAttempt(Relaxation.NONE, "exited at once", 1),)
+    )
+    assert measure(made).missing == ("The server did not answer: exited at once.",)
+
+
+@pytest.mark.parametrize("end", [SessionEnd.NEVER_ANSWERED, SessionEnd.REFUSED, SessionEnd.EXITED])
+def test_a_server_that_did_not_answer(end):
+    silent = session(listings=(), version="", end=end, end_detail="it said nothing")
+    measured = measure(observed(silent))
+    assert measured.missing == ("The server did not answer: it said nothing.",)
+    assert measured.tools == {}
+
+
+def test_another_client_does_not_answer_for_the_main_one():
+    silent = session(listings=(), version="", end=SessionEnd.NEVER_ANSWERED)
+    other = session(call(), identity=OTHER_IDENTITY, role="identity")
+    assert "did not answer" in measure(observed(silent, other)).missing[0]
+
+
+@pytest.mark.parametrize("kind", list(ItemKind))
+@pytest.mark.parametrize("moment", list(Moment))
+def test_a_listing_that_is_not_whole(kind, moment):
+    whole = listings(FIND)
+    cut = tuple(
+        replace(one, state="the cursor repeats")
+        if one.kind is kind and one.moment is moment
+        else one
+        for one in whole
+    )
+    (missing,) = measure(called(call(), listings=cut)).missing
+    assert kind.value in missing
+    assert moment.value in missing
+    assert "the cursor repeats" in missing
+
+
+def test_a_second_listing_that_was_never_taken():
+    made = called(call(), listings=listings(FIND)[:4], end=SessionEnd.BUDGET, end_detail="9 s")
+    assert any("after the calls is not whole" in one for one in measure(made).missing)
+
+
+# --- witnesses ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("witness", list(Witness))
+def test_a_witness_that_is_not_complete_misses(witness):
+    made = called(call(), container={"witnesses": WITNESSES | {witness.value: "no helper image"}})
+    measured = measure(made)
+    assert measured.witnesses[witness.value] == "main: no helper image"
+    (missing,) = measured.missing
+    assert witness.value in missing
+
+
+@pytest.mark.parametrize("witness", list(Witness))
+def test_a_witness_without_a_word_misses(witness):
+    left = {key: value for key, value in WITNESSES.items() if key != witness.value}
+    assert measure(called(call(), container={"witnesses": left})).missing
+
+
+@pytest.mark.parametrize("witness", [Witness.TMPFS, Witness.TOP, Witness.CGROUP])
+def test_what_a_server_took_with_it_is_told_and_does_not_miss(witness):
+    lost = WITNESSES | {witness.value: "the server had exited before"}
+    gone = {"witnesses": lost, "stop": StopStage.EXITED}
+    measured = measure(called(call(), container=gone))
+    assert measured.missing == ()
+    assert "had exited" in measured.witnesses[witness.value]
+
+
+def test_a_log_is_kept_whatever_the_server_does():
+    lost = WITNESSES | {"logs": "9 bytes in the middle were not kept"}
+    made = called(call(), container={"witnesses": lost, "stop": StopStage.EXITED})
+    assert measure(made).missing
