@@ -152,7 +152,7 @@ class ImageStore:
             images = self._api.images(all=True, filters={"label": f"{RUN_LABEL}={self._run_id}"})
         for image_id in sorted({str(image["Id"]) for image in images}):
             try:
-                self._api.remove_image(image_id, force=True)
+                self._api.remove_image(image_id, force=True, noprune=True)
             except docker.errors.NotFound:
                 continue  # it went with another one
             except (docker.errors.DockerException, requests.exceptions.RequestException):

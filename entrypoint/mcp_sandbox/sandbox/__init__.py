@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, closing
 from types import TracebackType
 from typing import Self
 
@@ -55,7 +56,6 @@ class Sandbox:
         self._helper_image = helper_image
         self._expires = int(time.time() + lifetime)
         self._start_from = image.id
-        self._planting: Planting | None = None
         self._passwd: bytes | None = None
         self._servers: list[Server] = []
         self.unplanted: dict[str, str] = {}
@@ -93,14 +93,11 @@ class Sandbox:
         ``appended`` adds lines to the end of a file, and makes it when there is none. Paths where
         nothing can be planted are listed in ``unplanted``. Raises ``EngineFailed``.
         """
-        planting = self._container()
-        skipped, count = planting.plant(files, appended)
-        self.unplanted |= skipped
-        if count:
-            self._passwd = None
-            self._start_from = planting.commit()
-        planting.close()
-        self._planting = None
+        with self._planting() as planting:
+            skipped, count = planting.plant(files, appended)
+            self.unplanted |= skipped
+            if count:
+                self._start_from = planting.commit()
 
     def start(self, *, relaxation: Relaxation, environment: Mapping[str, str], name: str) -> Server:
         """Create, attach, start. ``environment`` is planted: it does not show in ``command_line``.
@@ -135,13 +132,12 @@ class Sandbox:
     def _users(self) -> bytes:
         """The image's ``/etc/passwd``, read once."""
         if self._passwd is None:
-            self._passwd = self._container().read("/etc/passwd") or b""
+            with self._planting() as planting:
+                self._passwd = planting.read("/etc/passwd") or b""
         return self._passwd
 
-    def _container(self) -> Planting:
-        if self._planting is None:
-            self._planting = Planting(self._engine, self._start_from, self._labels("planted"))
-        return self._planting
+    def _planting(self) -> AbstractContextManager[Planting]:
+        return closing(Planting(self._engine, self._start_from, self._labels("planted")))
 
     def _labels(self, role: str) -> dict[str, str]:
         return {RUN_LABEL: self._run_id, EXPIRES_LABEL: str(self._expires), ROLE_LABEL: role}

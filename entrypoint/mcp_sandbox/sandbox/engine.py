@@ -197,13 +197,14 @@ class Engine:
         )
         each("volume", picked(volumes, "Name"), self.api.remove_volume)
         each("network", picked(networks, "Id"), self.api.remove_network)
-        # A planted image is made from the built one: without the child first, the parent stays.
+        # Newest first: an image cannot go before those that were made from it.
         newest = sorted(images or (), key=lambda one: -int(one.get("Created") or 0))
         for image in newest:
             each(
                 "image",
                 picked([image], "Id"),
-                lambda id_: self.api.remove_image(id_, force=True),
+                # Without ``noprune`` the parent would go too: an image that is kept, or not ours.
+                lambda id_: self.api.remove_image(id_, force=True, noprune=True),
             )
         if left:
             raise EngineFailed(f"Not everything could be removed: {'; '.join(left)}.")

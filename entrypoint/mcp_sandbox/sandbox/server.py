@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import select
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -36,8 +37,6 @@ from mcp_sandbox.sandbox.helper import HelperResult, HelperSpec, run_helper
 from mcp_sandbox.sandbox.stream import AttachedStream, open_attached
 
 _POLL = 0.05
-_DRAIN_BYTES = 64 * 2**20
-"""Most that is read after the server was asked to stop."""
 
 
 def nothing_planted(_: bytes) -> tuple[CanaryHit, ...]:
@@ -170,8 +169,11 @@ class Server:
         else:
             gone = "the server had exited before"
             said[Witness.TOP] = said[Witness.CGROUP] = said[Witness.TMPFS] = gone
-        stop = self._stop(grace) if running else StopStage.EXITED
-        drained = self._drain(grace)
+        stop = StopStage.EXITED
+        if running:
+            with self._reading():
+                stop = self._stop(grace)
+        drained = self._drained(grace)
         changed, said[Witness.DIFF] = self._diff(mask)
         state, said[Witness.INSPECT] = self._last_state()
         stderr = self.stream.stderr
@@ -290,32 +292,42 @@ class Server:
         return StopStage.KILLED
 
     def _gone_within(self, seconds: float) -> bool:
-        """Whether it exits in time; what it prints meanwhile is read, or it could not end."""
+        """Whether it exits in time."""
         deadline = time.monotonic() + seconds
-        while True:
-            self._read_for(_POLL)
-            if not self._running_or_unknown():
-                return True
+        while self._running_or_unknown():
             if time.monotonic() >= deadline:
                 return False
+            time.sleep(_POLL)
+        return True
 
-    def _read_for(self, seconds: float) -> None:
-        """Throw standard output away (and keep standard error) for a while or until the end."""
+    def _drained(self, seconds: float) -> str:
+        """Wait for the end of the output; returns why it was not seen."""
         deadline = time.monotonic() + seconds
-        while (rest := deadline - time.monotonic()) > 0:
-            if self.stream.ended:
-                time.sleep(rest)
-                return
-            if select.select([self.stream], [], [], rest)[0]:
-                self.stream.recv()
-
-    def _drain(self, seconds: float) -> str:
-        """Read what is left after the exit; returns why the end was not seen."""
-        deadline = time.monotonic() + seconds
-        taken = 0
         while not self.stream.ended and (rest := deadline - time.monotonic()) > 0:
-            if select.select([self.stream], [], [], rest)[0]:
-                taken += len(self.stream.recv() or b"")
-            if taken > _DRAIN_BYTES:
-                return f"more than {_DRAIN_BYTES} bytes of output came after the end"
+            self._read(rest)
         return self.stream.broken if self.stream.ended else "the end of the output was not seen"
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Read meanwhile, throwing standard output away.
+
+        The engine does not let a server go, nor answer the request to kill it, before its output
+        is taken.
+        """
+        over = threading.Event()
+
+        def read() -> None:
+            while not over.is_set() and not self.stream.ended:
+                self._read(_POLL)
+
+        thread = threading.Thread(target=read, name="mcp-sandbox-drain")
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _read(self, seconds: float) -> None:
+        if select.select([self.stream], [], [], seconds)[0]:
+            self.stream.recv()
