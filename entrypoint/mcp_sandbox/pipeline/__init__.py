@@ -9,8 +9,7 @@ from __future__ import annotations
 import itertools
 import secrets
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -58,30 +57,34 @@ CLOSING_TIME = 120
 """Seconds added to the probing's limit before another run may take this one for dead."""
 
 
-@dataclass
 class _Clock:
-    """Where the time goes."""
+    """Passes on what is going on, and keeps where the time goes: each phase ends the one before."""
 
-    observer: Observer
-    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    begin: float = field(default_factory=time.monotonic)
-    phases: dict[str, float] = field(default_factory=dict)
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._started = datetime.now(UTC).isoformat(timespec="seconds")
+        self._begin = self._mark = time.monotonic()
+        self._name = ""
+        self._phases: dict[str, float] = {}
 
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Time one phase and announce it."""
-        self.observer.phase(name)
-        start = time.monotonic()
-        try:
-            yield
-        finally:
-            self.phases[name] = round(time.monotonic() - start, 2)
+    def phase(self, name: str) -> None:
+        """Begin a phase."""
+        now = time.monotonic()
+        if self._name:
+            self._phases[self._name] = self._phases.get(self._name, 0.0) + now - self._mark
+        self._name, self._mark = name, now
+        self._observer.phase(name)
+
+    def doing(self, what: str) -> None:
+        """Something within the phase."""
+        self._observer.doing(what)
 
     def facts(self, run_id: str) -> RunFacts:
         """This run, so far."""
-        return RunFacts(
-            run_id, self.started, round(time.monotonic() - self.begin, 2), dict(self.phases)
-        )
+        now = time.monotonic()
+        phases = self._phases | {self._name: now - self._mark}
+        rounded = {name: round(seconds, 2) for name, seconds in phases.items()}
+        return RunFacts(run_id, self._started, round(now - self._begin, 2), rounded)
 
 
 @dataclass
@@ -127,15 +130,15 @@ def scan(settings: Settings, observer: Observer, environment: Mapping[str, str])
         failure = error if isinstance(error, SandboxError) else Interrupted("Interrupted.")
         _write(results, _broken_off(settings, learned, clock.facts(run_id), failure), settings)
         raise failure from error
-    with clock.phase("judge"):
-        observations = learned.observations(settings)
-        assert observations is not None  # noqa: S101 - learn raises when there is no image
-        report = judge(
-            observations,
-            profile=settings.profile,
-            fail_below=settings.fail_below,
-            fail_on=settings.fail_on,
-        )
+    clock.phase("judge")
+    observations = learned.observations(settings)
+    assert observations is not None  # noqa: S101 - learn raises when there is no image
+    report = judge(
+        observations,
+        profile=settings.profile,
+        fail_below=settings.fail_below,
+        fail_on=settings.fail_on,
+    )
     report = replace(report, seed=settings.seed, versions=learned.versions, run=clock.facts(run_id))
     _write(results, report, settings)
     return report
@@ -154,21 +157,19 @@ class _Scan:
 
     def learn(self) -> None:
         """Collect the observations: image, sessions, places in the source."""
-        with self.clock.phase("engine"):
-            engine = Engine(self.settings.docker_host)
-            self.learned.versions |= engine.describe()
-            engine.sweep(SWEEP_AGE)
+        self.clock.phase("engine")
+        engine = Engine(self.settings.docker_host)
+        self.learned.versions |= engine.describe()
+        engine.sweep(SWEEP_AGE)
         store = ImageStore(self.settings.docker_host, self.run_id)
         try:
-            with self.clock.phase("image"):
-                image = self._image(store)
-            self.learned.image = image
-            with self.clock.phase("probe"):
-                self._probe(engine, image)
+            self.clock.phase("build" if self.settings.image is None else "image")
+            self.learned.image = image = self._image(store)
+            self._probe(engine, image)
         finally:
             store.remove_built()
-        with self.clock.phase("locate"):
-            self.learned.definitions = _definitions(self.settings, self.learned)
+        self.clock.phase("locate")
+        self.learned.definitions = _definitions(self.settings, self.learned)
 
     def _image(self, store: ImageStore) -> ImageFacts:
         settings = self.settings
@@ -194,6 +195,7 @@ class _Scan:
             helper_image=settings.helper_image,
             lifetime=settings.timeout + CLOSING_TIME,
         )
+        self.clock.phase("plant")
         with sandbox:
             folders = _folders(image, settings)
             bait = planted.make(self.run_id, home=sandbox.home(), directories=folders)
@@ -213,7 +215,7 @@ class _Scan:
                 environment=bait.environment,
                 matcher=matcher,
                 record_for=lambda name: self.results.transcript(name, matcher),
-                observer=self.clock.observer,
+                observer=self.clock,
                 numbers=itertools.count(1),
             )
             hold(tools, self.learned.held)

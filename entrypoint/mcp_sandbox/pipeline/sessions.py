@@ -120,7 +120,7 @@ def hold(tools: Tools, held: Held) -> None:
     transcript = main.work(held)
     _continue_main(tools, held, transcript, main, deadline)
     for running in (identity, second_era):
-        tools.observer.phase(f"second look: {running.plan.role}")
+        tools.observer.phase(f"start: {running.plan.role}")
         running.open()
         running.work(held)
 
@@ -138,7 +138,7 @@ def _start_main(
     relaxation = next(ladder)
     while True:
         tools.observer.phase(
-            "start" if relaxation is Relaxation.NONE else f"start ({relaxation.value})"
+            "start: main" if relaxation is Relaxation.NONE else f"start: {relaxation.value}"
         )
         running = _Running(tools, plan("main", era, MAIN), relaxation)
         if running.open():
@@ -184,7 +184,7 @@ def _continue_main(
             max_calls=max(1, tools.settings.max_calls - calls),
             session_timeout=max(1.0, deadline - time.monotonic()),
         )
-        tools.observer.phase(f"probe (fresh container {restart})")
+        tools.observer.phase(f"start: fresh container {restart}")
         running = _Running(tools, plan, relaxation)
         running.open()
         transcript = running.work(held)
@@ -240,6 +240,7 @@ class _Running:
 
     def close(self) -> Session:
         """Stop the server and collect the witnesses."""
+        self._tools.observer.phase(f"stop: {self.plan.role}")
         matcher = self._tools.matcher
         container = self._server.finish(find=matcher.find, mask=matcher.mask)
         transcript = self._prober.transcript()
