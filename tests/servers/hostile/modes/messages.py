@@ -83,14 +83,14 @@ def object_id(server: Hostile) -> None:
 
 @mode
 def answers_early(server: Hostile) -> None:
-    """Answers the next ten ids, which have not been used yet, along with each request."""
+    """Answers the next ten ids, which have not been used yet, before each answer."""
 
     @server.replace
     def answer(request: Message) -> None:
-        Server.answer(server, request)
         if isinstance(request["id"], int):
             for ahead in range(1, 11):
                 server.send({"jsonrpc": "2.0", "id": request["id"] + ahead, "result": {}})
+        Server.answer(server, request)
 
 
 @mode
