@@ -428,6 +428,7 @@ def reads_any_file_by_design():
 @miss("arbitrary-read")
 def only_the_path_came_back():
     return called(
+        call("path-traversal", "file:///opt/t", canaries=canary("file:/opt/token.txt")),
         call("path-traversal", "../../etc/passwd", "No such file: ../../etc/passwd", status=ERROR),
         call("ssrf", "file:///opt/t", canaries=canary("file:/opt/token.txt")),
     )
@@ -497,6 +498,11 @@ def the_configured_folder_is_tmp():
 @hit("ssrf")
 def file_address_was_opened():
     return called(call("ssrf", "file:///opt/t", canaries=canary("file:/opt/token.txt")))
+
+
+@hit("ssrf")
+def file_address_among_the_paths():
+    return called(call("path-traversal", "file:///opt/t", canaries=canary("file:/opt/token.txt")))
 
 
 @hit("ssrf", N)
@@ -904,6 +910,28 @@ def ordinary_calls_stall_too():
     return called(call(status=CallStatus.TIMEOUT, reply=""))
 
 
+def _deep(depth):
+    value = "a"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@hit("hang", N)
+def a_message_that_was_dropped():
+    return called(
+        call(), call("type-confusion", _deep(500), status=CallStatus.TIMEOUT, reply=""), call()
+    )
+
+
+@hit("hang", M)
+def a_deep_message_that_stops_the_server():
+    stalled = {"status": CallStatus.TIMEOUT, "reply": ""}
+    return called(
+        call(), call("type-confusion", _deep(500), **stalled), call("ssrf", "x", **stalled)
+    )
+
+
 @hit("hang", N)
 def a_tool_that_waits():
     return called(
@@ -1162,9 +1190,14 @@ def not_refused():
 
 @hit("seed-many-changes")
 def eleven_files():
-    return called(call(), container={"tmpfs": tuple(file(f"/tmp/{n}") for n in range(11))})
+    changes = tuple(FileChange("added", f"/srv/{n}") for n in range(11))
+    return called(call(), container={"changes": changes})
 
 
 @miss("seed-many-changes")
 def ten_files():
-    return called(call(), container={"tmpfs": tuple(file(f"/tmp/{n}") for n in range(10))})
+    changes = tuple(FileChange("added", f"/srv/{n}") for n in range(10))
+    return called(
+        call(),
+        container={"changes": changes, "tmpfs": tuple(file(f"/tmp/{n}") for n in range(99))},
+    )

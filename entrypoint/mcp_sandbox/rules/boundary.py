@@ -141,7 +141,8 @@ def _elsewhere(session: Session, read: set[str]) -> Iterator[Hit]:
 def arbitrary_read(context: Context) -> Iterator[Hit]:
     """A planted file in the reply to a path of ours."""
     for made in context.family(_TRAVERSAL):
-        if found := places(made.call.canaries, files=True):
+        found = places(made.call.canaries, files=True)
+        if found and not is_file_url(made):
             by_design = capability.reads_anywhere(context, made)
             yield Hit(
                 subject=made.subject,
@@ -153,6 +154,12 @@ def arbitrary_read(context: Context) -> Iterator[Hit]:
                 session=made.session,
                 calls=(made.call,),
             )
+
+
+def is_file_url(made: Made) -> bool:
+    """What was sent is an address, not a path: reading it is told by the ssrf rule."""
+    value = capability.value_at(made.call.arguments, made.call.parameter)
+    return isinstance(value, str) and value.strip().lower().startswith("file:")
 
 
 def value_of(made: Made) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mcp_sandbox.model import Confidence, Evidence, RiskClass, RuleInfo
 from mcp_sandbox.rules import capability
-from mcp_sandbox.rules.boundary import listed, places, value_of
+from mcp_sandbox.rules.boundary import is_file_url, listed, places, value_of
 from mcp_sandbox.rules.context import ANSWERED, Context, Made
 from mcp_sandbox.rules.registry import Hit, rule
 from mcp_sandbox.rules.replies import said, sent
@@ -40,7 +40,9 @@ _SSRF = "ssrf"
 )
 def ssrf(context: Context) -> Iterator[Hit]:
     """``file:`` content, and connections that were tried."""
-    for made in context.family(_SSRF):
+    for made in context.family(_SSRF, "path-traversal"):
+        if made.call.family != _SSRF and not is_file_url(made):
+            continue
         if found := places(made.call.canaries, files=True):
             by_design = capability.reads_file_urls(context, made)
             yield Hit(
@@ -53,7 +55,7 @@ def ssrf(context: Context) -> Iterator[Hit]:
                 session=made.session,
                 calls=(made.call,),
             )
-        elif made.call.status in ANSWERED and _is_network(made):
+        elif made.call.family == _SSRF and made.call.status in ANSWERED and _is_network(made):
             yield from _tried(context, made)
 
 
@@ -101,7 +103,7 @@ def _tried(context: Context, made: Made) -> Iterator[Hit]:
     yield Hit(
         subject=made.subject,
         pointer=made.call.parameter,
-        fact="metadata" if metadata else "loopback",
+        fact="network",
         message=f"The server tried to connect to “{value_of(made)}” and did not refuse: "
         f"“{quote(match.string, 160)}”.",
         class_=N if milder else M,

@@ -159,7 +159,7 @@ def _finding(
     profile: Profile,
 ) -> Finding:
     subject, fact = what
-    shown = min(hits, key=lambda hit: (severity(hit.class_ or info.class_), _size(hit.calls)))
+    shown = min(hits, key=lambda hit: _strength(hit, info))
     class_ = shown.class_ or info.class_
     if severity(class_) < severity(info.class_):  # a rule never exceeds its own class
         raise ValueError(f"{info.id} says {info.class_}, its check gave {class_}")
@@ -183,8 +183,15 @@ def _finding(
     )
 
 
-def _size(calls: tuple[Call, ...]) -> int:
-    return sum(len(json.dumps(call.arguments)) for call in calls)
+def _strength(hit: Hit, info: RuleInfo) -> tuple[int, str, int, int, int]:
+    """Sort key: worst class, best proof, surest, fewest calls, shortest arguments."""
+    return (
+        severity(hit.class_ or info.class_),
+        hit.evidence or info.evidence,
+        list(Confidence).index(hit.confidence),
+        len(hit.calls),
+        sum(len(json.dumps(call.arguments)) for call in hit.calls),
+    )
 
 
 def _reproducer(hit: Hit) -> tuple[str, ...]:

@@ -316,7 +316,7 @@ _REFUSED = re.compile(
         seed_class=M,
         evidence=Evidence.E3,
         what="The article's list: more than 10 filesystem changes.",
-        proof="The engine's diff of the container; files in /tmp are counted from its contents.",
+        proof="The engine's diff of the container, which does not see what is in memory (/tmp).",
         quiet_when=f"{MANY_CHANGES} changes or fewer.",
         fix="Clean up what a call leaves behind.",
     )
@@ -324,12 +324,11 @@ _REFUSED = re.compile(
 def many_changes(context: Context) -> Iterator[Hit]:
     """MEDIUM, third line."""
     for session in context.sessions:
-        files = sum(entry.kind == "file" for entry in session.container.tmpfs)
-        count = len(_changed(session)) + files
+        count = len(session.container.changes)
         if count > MANY_CHANGES:
             yield Hit(
                 subject="server",
                 fact="many",
-                message=f"{count} files were changed.",
+                message=f"The engine's diff lists {count} changes.",
                 session=session,
             )

@@ -10,6 +10,7 @@ from mcp_sandbox.model import (
     CallStatus,
     Confidence,
     Evidence,
+    Json,
     RiskClass,
     RuleInfo,
     Session,
@@ -18,7 +19,7 @@ from mcp_sandbox.model import (
 )
 from mcp_sandbox.rules import capability
 from mcp_sandbox.rules.context import ANSWERED, VALID, Context, Made
-from mcp_sandbox.rules.registry import Hit, normalised, rule
+from mcp_sandbox.rules.registry import CUT, Hit, normalised, rule
 from mcp_sandbox.rules.surfaces import quote
 
 H, M, N = RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE
@@ -95,7 +96,8 @@ def crash(context: Context) -> Iterator[Hit]:
         evidence=Evidence.E3,
         what="A hostile input got no answer within the call's time while ordinary input does. "
         "When ordinary calls stall as well, or the parameter says how long to take, it is a note: "
-        "the sandbox gives no network to wait for.",
+        "the sandbox gives no network to wait for. So it is when a message too deep or too long to "
+        "be read was dropped and the next one is answered.",
         proof="The call, its time limit run out, and the tool's ordinary calls answered.",
         quiet_when="The call is answered, be it with an error.",
         fix="Bound the work that one call may cause, and give up with an error result.",
@@ -109,7 +111,10 @@ def hang(context: Context) -> Iterator[Hit]:
             continue
         ordinary = context.valid(made.subject)
         answers = any(valid.call.status in ANSWERED for valid in ordinary)
-        mild = made.call.family == VALID or not answers or capability.waits(context, made)
+        dropped = _dropped(made)
+        mild = (
+            made.call.family == VALID or not answers or dropped or capability.waits(context, made)
+        )
         stopped = made.call.status is CallStatus.STUCK_WRITE
         yield Hit(
             subject=made.subject,
@@ -117,12 +122,46 @@ def hang(context: Context) -> Iterator[Hit]:
             fact="hang",
             message=("The server stopped reading its input" if stopped else "No answer")
             + f" to {_named(made.call)}"
-            + ("." if answers else "; its ordinary calls are not answered either."),
+            + ("" if answers else "; its ordinary calls are not answered either")
+            + ("; the message was dropped, and the next one is answered." if dropped else "."),
             class_=N if mild else None,
             confidence=Confidence.LOW if mild else Confidence.MEDIUM,
             session=made.session,
             calls=(made.call,),
         )
+
+
+def _dropped(made: Made) -> bool:
+    """A message too deep or too long to read was dropped: the server went on with the next one."""
+    calls = made.session.transcript.calls
+    following = calls[made.call.number] if made.call.number < len(calls) else None
+    return (
+        made.call.status is CallStatus.TIMEOUT
+        and _is_unreadable(made.call.arguments)
+        and following is not None
+        and following.status in ANSWERED
+    )
+
+
+def _is_unreadable(arguments: Json) -> bool:
+    """Nested deeper than JSON readers go, or too long to have been kept."""
+    if isinstance(arguments, dict) and CUT in arguments:
+        return True
+    level: list[Json] = [arguments]
+    for _ in range(DEEP):
+        level = [
+            inner
+            for value in level
+            for inner in (value.values() if isinstance(value, dict) else value)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+DEEP = 100
+"""Levels from which on readers of JSON give up (pydantic's at 200)."""
 
 
 @rule(
