@@ -284,6 +284,18 @@ def test_no_engine(tmp_path: Path):
     assert address in caught.value.what
 
 
+@pytest.mark.parametrize(
+    "said", ["docker: 'buildx' is not a docker command.", "docker: unknown command: docker buildx"]
+)
+def test_no_buildx(store: ImageStore, folder: Path, tmp_path: Path, said: str):
+    command = tmp_path / "bin" / "docker"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\necho "{said}" >&2\nexit 1\n')
+    command.chmod(0o755)
+    with pytest.raises(EngineUnavailable, match="buildx"):
+        build(store, folder, environment={"PATH": f"{command.parent}:{os.defpath}"})
+
+
 def test_no_docker_command(store: ImageStore, folder: Path, tmp_path: Path):
     with pytest.raises(EngineUnavailable, match="docker command"):
         build(store, folder, environment={"PATH": str(tmp_path)})

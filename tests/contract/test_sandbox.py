@@ -31,6 +31,7 @@ from mcp_sandbox.model import (
 )
 from mcp_sandbox.sandbox import Engine, Sandbox, Server
 from mcp_sandbox.sandbox import engine as engine_module
+from mcp_sandbox.sandbox import helper as helper_module
 from support.sandboxed import read_to_end, read_until
 
 pytestmark = pytest.mark.engine
@@ -315,9 +316,8 @@ def test_a_server_that_ended_by_itself(sandbox: Open):
     with sandbox("echo out; echo err >&2; exit 4") as opened:
         server = start(opened)
         assert read_to_end(server.stream) == b"out\n"
-        assert server.finish(grace=0.2).stop in (StopStage.EXITED, StopStage.STDIN_CLOSED)
         facts = server.finish()
-    assert (facts.exit_code, facts.stderr) == (4, "err\n")
+    assert (facts.stop, facts.exit_code, facts.stderr) == (StopStage.EXITED, 4, "err\n")
     assert "exited" in facts.witnesses[Witness.TMPFS]
     assert facts.cgroup.memory_peak is None
 
@@ -418,6 +418,15 @@ def test_without_the_helper_the_witnesses_say_so(sandbox: Open):
     assert "mcp-sandbox-absent" in facts.witnesses[Witness.TMPFS]
     assert "statistics" in facts.witnesses[Witness.CGROUP]
     assert facts.exit_code == 0
+
+
+def test_a_helper_that_takes_too_long_is_given_up(sandbox: Open, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(helper_module, "TIMEOUT", 0.0)
+    with sandbox("echo up; cat") as opened:
+        server = start(opened)
+        read_until(server.stream, b"up\n")
+        facts = server.finish()
+    assert "longer than" in facts.witnesses[Witness.TMPFS]
 
 
 def test_a_server_that_cannot_be_started(sandbox: Open, labelled: Labelled, run_id: str):

@@ -29,6 +29,7 @@ from mcp_sandbox.errors import (
     EngineFailed,
     EngineUnavailable,
     ImageMissing,
+    SandboxError,
 )
 from mcp_sandbox.image import context as context_
 from mcp_sandbox.model import (
@@ -48,6 +49,7 @@ LOG_LINES = 40
 _LOG_BYTES = 64 * 2**10
 _API_TIMEOUT = 60
 _LIFETIME = 6 * 3600
+_NO_BUILDX = re.compile(r"'buildx' is not a docker command|unknown command: docker buildx")
 _ID = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -270,9 +272,13 @@ def launch_facts(found: Mapping[str, Any]) -> LaunchFacts:
     )
 
 
-def _failure(result: proc.ProcessResult, timeout: float) -> BuildFailed:
-    """The build's last log lines, and what happened."""
+def _failure(result: proc.ProcessResult, timeout: float) -> SandboxError:
+    """What happened, with the build's last log lines."""
     log = result.stderr.decode("utf-8", "replace").replace("\r", "\n").splitlines()
+    if log[:1] and _NO_BUILDX.search(log[0]):
+        return EngineUnavailable(
+            "The Docker CLI has no buildx plugin.", next_step="Install docker-buildx."
+        )
     what = (
         f"The image was not built within {timeout:.0f} seconds."
         if result.timed_out

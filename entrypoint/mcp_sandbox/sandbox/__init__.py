@@ -30,6 +30,9 @@ from mcp_sandbox.sandbox.spec import LADDER, server_spec
 
 __all__ = ["LADDER", "Engine", "Sandbox", "Server"]
 
+EXIT_TIMEOUT = 5.0
+"""Seconds: who stops a run does not wait long for it to be cleared away."""
+
 
 class Sandbox:
     """One run: an image, its limits, and every container made of it."""
@@ -70,13 +73,13 @@ class Sandbox:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Remove all that this run made but the built image.
+        """Remove all that this run made but the built image, within ``EXIT_TIMEOUT`` seconds.
 
         Raises ``EngineFailed`` or ``EngineUnavailable`` that name what is left.
         """
         for server in self._servers:
             server.stream.close()
-        self._engine.clean(self._run_id, keep_built=True)
+        self._engine.clean(self._run_id, keep_built=True, within=EXIT_TIMEOUT)
 
     def home(self, relaxation: Relaxation = Relaxation.NONE) -> str:
         """HOME of the effective user, as the engine will set it."""

@@ -128,16 +128,22 @@ class Engine:
                 return False
             return True
 
-    def clean(self, run_id: str | None, *, keep_built: bool = False) -> list[str]:
+    def clean(
+        self, run_id: str | None, *, keep_built: bool = False, within: float = 120.0
+    ) -> list[str]:
         """Remove what carries our label: of one run, or of all. Returns ``KIND ID`` of each.
 
-        ``keep_built`` spares the images that the run built. Raises ``EngineFailed`` that names
-        what is left.
+        ``keep_built`` spares the images that the run built; ``within`` bounds the time (seconds).
+        Raises ``EngineFailed`` that names what is left, ``EngineUnavailable`` when it cannot even
+        be listed.
         """
         label = RUN_LABEL if run_id is None else f"{RUN_LABEL}={run_id}"
-        return self._remove(
-            label, lambda labels: not (keep_built and labels.get(ROLE_LABEL) == BUILT)
-        )
+        with self._hurried(within):
+            return self._remove(
+                label,
+                lambda labels: not (keep_built and labels.get(ROLE_LABEL) == BUILT),
+                within=within,
+            )
 
     def sweep(self, older_than_s: float) -> list[str]:
         """Remove leftovers of runs whose time was up at least ``older_than_s`` seconds ago.
@@ -161,14 +167,30 @@ class Engine:
         ):
             self.api.remove_container(container, v=True, force=True)
 
-    def _remove(self, label: str, wanted: Callable[[Labels], bool]) -> list[str]:
+    @contextlib.contextmanager
+    def _hurried(self, seconds: float) -> Iterator[None]:
+        """No call waits longer than this for its answer."""
+        usual = self.api.timeout
+        self.api.timeout = min(usual, seconds)
+        try:
+            yield
+        finally:
+            self.api.timeout = usual
+
+    def _remove(
+        self, label: str, wanted: Callable[[Labels], bool], *, within: float = 120.0
+    ) -> list[str]:
         """Containers first: they hold on to the rest."""
+        deadline = time.monotonic() + within
         filters = {"label": label}
         removed: list[str] = []
         left: list[str] = []
 
         def each(kind: str, ids: list[str], remove: Callable[[str], Any]) -> None:
             for id_ in sorted(set(ids)):
+                if time.monotonic() > deadline:
+                    left.append(f"{kind} {id_[:19]} (out of time)")
+                    continue
                 try:
                     remove(id_)
                 except docker.errors.NotFound:

@@ -37,6 +37,7 @@ from mcp_sandbox.sandbox.helper import HelperResult, HelperSpec, run_helper
 from mcp_sandbox.sandbox.stream import AttachedStream, open_attached
 
 _POLL = 0.05
+_EXIT_LAG = 1.0
 
 
 def nothing_planted(_: bytes) -> tuple[CanaryHit, ...]:
@@ -154,6 +155,8 @@ class Server:
         entries: tuple[TmpfsEntry, ...] = ()
         hits: tuple[tuple[str, CanaryHit], ...] = ()
         running = self._running_or_unknown()
+        if running and self.stream.ended:
+            running = not self._gone_within(_EXIT_LAG)  # its end is seen here before the engine's
         if running:
             with self._frozen():
                 result = run_helper(

@@ -133,6 +133,12 @@ def test_the_first_process_comes_first():
     assert len(witnesses.command_lines((n, "x") for n in range(10_000))) == 256
 
 
+def test_rows_of_the_engines_list():
+    answer = {"Titles": ["PID", "COMMAND"], "Processes": [["9", "b -x y"], ["7", "a"]]}
+    assert witnesses.command_lines(witnesses.top_rows(answer)) == ("a", "b -x y")
+    assert witnesses.top_rows({"Titles": ["PID"], "Processes": None}) == []
+
+
 def test_standard_error_is_masked_before_it_is_cut():
     text = "a" * (witnesses.STDERR_HEAD - 3) + SECRET + "b" * 100_000
     shown = witnesses.stderr_text(text.encode(), b"", 0, mask)
