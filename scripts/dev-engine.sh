@@ -658,6 +658,9 @@ enter_engine() {
     mkdir -p "$root$state"
     mount --bind "$state" "$root$state"
     mount_shares "$root" "${@:1:shares}"
+    # As the root of a machine is: docker refuses some volumes otherwise. Nothing
+    # travels to the host, since the namespace began as a slave of its.
+    mount --make-rshared "$root"
     shift "$shares"
     exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"
 }
@@ -681,6 +684,8 @@ launch() {
         note_host_network
     fi
     say "starting dockerd"
+    # The log of one that died is what tells why.
+    [[ ! -f $LOG ]] || mv -f -- "$LOG" "$LOG.1"
     STARTED=1
     # Nothing of the caller's stays open in it: not the lock, not the pipe that
     # the caller reads the export line from. The group is the host's root, as the

@@ -773,6 +773,7 @@ def test_paths_mean_the_same_inside(running: Engine) -> None:
         assert mounted(Path(name), name, "cat", f"{name}/note") == "hello"
         mounted(Path(name), name, "sh", "-c", f"echo back >{name}/answer")
         assert (Path(name) / "answer").read_text() == "back\n"
+        running.docker("run", "--rm", "-v", f"{name}:/x:rshared", IMAGE, "test", "-f", "/x/note")
 
 
 @needs_engine
