@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
@@ -39,13 +40,21 @@ def print_answer(report: Report, *, as_json: bool, folder: Path | None) -> None:
         sys.stdout.buffer.write(pipeline.rendered(report))
         sys.stdout.flush()
         return
-    console = stdout()
+    print_report(stdout(), report, folder=folder)
+
+
+def print_report(console: Console, report: Report, *, folder: Path | None) -> None:
+    """The answer in words, for a person."""
     console.print(Text(report.verdict.value.upper(), STYLE[report.verdict]), end="  ")
     if report.score is None:
         console.print("no score")
     else:
         detail = report.score_detail
         console.print(f"score {report.score:g}  ({detail.arithmetic if detail else ''})")
+    outcomes = Counter(tool.outcome for tool in report.coverage.tools.values())
+    if outcomes:
+        told = ", ".join(f"{count} {outcome.value}" for outcome, count in outcomes.items())
+        console.print(f"  tools: {told}")
     for reason in report.coverage.missing:
         console.print(Text(f"  not evaluated: {terminal(reason)}"))
     for condition in report.gate:

@@ -1,0 +1,27 @@
+"""Makes the README's pictures from real reports: ``python docs/picture.py REPORT COMMAND OUT.svg``.
+
+The text is what the command prints, by the code that prints it.
+"""
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from mcp_sandbox.cli.printing import print_report
+from mcp_sandbox.report import json as report_json
+
+
+def main(report: str, command: str, out: str) -> None:
+    """Render one saved report as the terminal shows it."""
+    with Path("/dev/null").open("w") as nowhere:
+        console = Console(
+            record=True, width=118, file=nowhere, highlight=False, force_terminal=True
+        )
+        console.print(f"$ {command}", markup=False, style="bold")
+        print_report(console, report_json.load(Path(report).read_bytes()), folder=None)
+        console.save_svg(out, title="mcp-sandbox")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])
