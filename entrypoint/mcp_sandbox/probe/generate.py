@@ -55,8 +55,10 @@ class Leaf:
     """What the value itself must satisfy, combined from all that applies."""
 
     def checker(self) -> Checker | None:
-        """A check of this value alone; None when its part of the schema is unusable by itself."""
+        """A check of this value alone; None when any text will do, or nothing can be said."""
         own = {key: value for key, value in self.schema.items() if key in STRING_KEYWORDS}
+        if own.keys() <= {"type"}:
+            return None
         try:
             return compile_schema(own)
         except UnusableSchema:
@@ -110,8 +112,8 @@ class _Walk:
             "object": lambda: self._object(schema, path, depth),
             "array": lambda: self._array(schema, path, name, depth),
         }
-        if kind in makers and path == ():
-            return makers[kind]()
+        if path == () and kind in ("object", "untyped"):
+            return self._object(schema, path, depth)  # arguments are an object, said or not
         guess = self._guess(schema, name)
         if kind in makers:
             at = len(self.leaves)

@@ -11,15 +11,28 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 from mcp_sandbox.model import ItemKind, Json
 from mcp_sandbox.probe.generate import Path
 from mcp_sandbox.probe.hints import Hint
-from mcp_sandbox.probe.payloads import Build, Family, Payload, Scope, Tier, build, families
+from mcp_sandbox.probe.payloads import (
+    PLACEHOLDERS,
+    Build,
+    Family,
+    Payload,
+    Scope,
+    Tier,
+    build,
+    families,
+)
 from mcp_sandbox.probe.schema import Checker
 
-_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+_ALPHABET = b"abcdefghijklmnopqrstuvwxyz0123456789"
+_LETTERS = bytes(_ALPHABET[byte % 26] for byte in range(256))
+_DIGITS = bytes(_ALPHABET[byte % 36] for byte in range(256))
+"""A byte of a hash as a letter, and as a letter or a digit."""
 _ENUM_SHARE = 1
 _PLAIN_SHARE = 11
 """Most payloads of one family for a place that does not look like the family's own."""
@@ -99,7 +112,8 @@ class Hostile:
     target: str
     targets: Targets
     places: tuple[Place, ...] = ()
-    base: Json = field(default_factory=dict)
+    base: Json = None
+    """The arguments that calls as a whole are derived from; None when there are no such calls."""
     required: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Input]:
@@ -139,10 +153,13 @@ class Hostile:
         for payload in family.payloads:
             if payload.scope is Scope.CALL or not _applies(payload, place):
                 continue
-            rendered = payload.render(self._values(place, family.family, payload))
-            if rendered is not None:
-                refused = checker is not None and not checker.admits(rendered.value)
-                found.append((int(refused), payload))
+            if not payload.placeholders <= self._known:
+                continue  # this run has no such target
+            refused = False
+            if checker is not None:
+                values = self._values(place, family.family, payload)
+                refused = not checker.admits(payload.render(values).value)
+            found.append((int(refused), payload))
         found.sort(key=lambda one: one[0])
         if family.tier is not Tier.PROOF or fits:
             return found
@@ -154,8 +171,6 @@ class Hostile:
         for attempt in range(_ATTEMPTS):
             values = self._values(step.place, step.family, step.payload, attempt)
             rendered = step.payload.render(values)
-            if rendered is None:
-                return None
             arguments = step.place.put(rendered.value)
             if rendered.expected and rendered.expected in json.dumps(arguments):
                 continue  # the ordinary arguments happen to hold the product: take other factors
@@ -190,29 +205,21 @@ class Hostile:
             self.kind, self.target, parameter, family, payload.id, nonce, arguments, "", ""
         )
 
-    def _values(
-        self, place: Place | None, family: str, payload: Payload, attempt: int = 0
-    ) -> dict[str, str]:
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        """The placeholders that have a value in this run."""
+        fixed = {name for name, value in self._fixed.items() if value}
+        return frozenset(fixed | PLACEHOLDERS.keys() - self._fixed.keys())
+
+    @cached_property
+    def _fixed(self) -> dict[str, str]:
+        """The placeholders that are the same for every payload; empty where there is no target."""
         targets = self.targets
-        parts: list[Json] = [targets.seed, self.kind, self.target]
-        parts += [place.pointer if place else "", family, payload.id]
-        parts += [bool(place and place.raw), attempt]
-        digest = hashlib.sha256(json.dumps(parts).encode()).digest()
-        number = int.from_bytes(digest[:16], "big")
-        first = _LEAST_FACTOR + 2 * (number % _FACTORS)
-        second = _LEAST_FACTOR + 2 * ((number >> 40) % _FACTORS)
-        product = str(first * second)
         stem, dot, extension = targets.planted_file.rpartition(".")
         directory = targets.directories[0].rstrip("/") if targets.directories else ""
         parent = directory.rpartition("/")[0]
         beside = targets.neighbour.removeprefix(f"{parent}/") if targets.neighbour else ""
         return {
-            "nonce": _nonce(digest[16:]),
-            "a": str(first),
-            "b": str(second),
-            "product": product,
-            "product-base64": base64.b64encode(product.encode()).decode(),
-            "valid": place.value if place and isinstance(place.value, str) else "1",
             "passwd": targets.passwd,
             "passwd-relative": targets.passwd.lstrip("/"),
             "planted": targets.planted_file,
@@ -221,7 +228,31 @@ class Hostile:
             "ssh-key": targets.ssh_key,
             "directory": directory,
             "neighbour": targets.neighbour,
-            "neighbour-relative": f"../{beside}" if beside and "/" in beside else "",
+            "neighbour-relative": f"../{beside}" if beside else "",
+        }
+
+    def _values(
+        self, place: Place | None, family: str, payload: Payload, attempt: int = 0
+    ) -> dict[str, str]:
+        """Every placeholder's value for one payload in one place."""
+        key = (
+            f"{self.targets.seed}\n{self.kind}\n{self.target!r}"
+            f"\n{place.pointer if place else ''!r}\n{place is not None and place.raw}"
+            f"\n{family}\n{payload.id}\n{attempt}"
+        )
+        digest = hashlib.sha256(key.encode()).digest()
+        first = _LEAST_FACTOR + 2 * (int.from_bytes(digest[:8], "big") % _FACTORS)
+        second = _LEAST_FACTOR + 2 * (int.from_bytes(digest[8:16], "big") % _FACTORS)
+        product = str(first * second)
+        return self._fixed | {
+            "nonce": (
+                digest[16:17].translate(_LETTERS) + digest[17:28].translate(_DIGITS)
+            ).decode(),
+            "a": str(first),
+            "b": str(second),
+            "product": product,
+            "product-base64": base64.b64encode(product.encode()).decode(),
+            "valid": place.value if place and isinstance(place.value, str) else "1",
         }
 
 
@@ -239,13 +270,3 @@ def _applies(payload: Payload, place: Place) -> bool:
 def pointer_to(path: Path) -> str:
     """The JSON pointer of a path."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
-
-
-def _nonce(digest: bytes) -> str:
-    number = int.from_bytes(digest, "big")
-    letters = _ALPHABET[10 + number % 26]
-    number //= 26
-    for _ in range(11):
-        number, digit = divmod(number, 36)
-        letters += _ALPHABET[digit]
-    return letters

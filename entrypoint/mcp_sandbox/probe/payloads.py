@@ -143,16 +143,14 @@ class Payload(_Strict):
     def _has_literal(self) -> bool:
         return "literal" in self.model_fields_set
 
-    @property
+    @functools.cached_property
     def placeholders(self) -> set[str]:
         """Every placeholder of value, expected and effect."""
         text = f"{self.value or ''} {self.expected} {self.effect}"
         return set(_PLACEHOLDER.findall(text))
 
-    def render(self, values: Mapping[str, str]) -> Rendered | None:
-        """Fill the placeholders in; None when one of them has no value in this run."""
-        if any(not values.get(name) for name in self.placeholders):
-            return None
+    def render(self, values: Mapping[str, str]) -> Rendered:
+        """Fill the placeholders in. Raises ``KeyError`` when one of them is not in ``values``."""
         return Rendered(
             self._made(values), _fill(self.expected, values), _fill(self.effect, values)
         )
@@ -215,8 +213,12 @@ def _loaded() -> Iterator[Family]:
         yield family
 
 
+@functools.cache
 def build(made: Made) -> Json:
-    """The value of a ``build`` entry; the two that change a call give the argument's name."""
+    """The value of a ``build`` entry; the two that change a call give the argument's name.
+
+    The same object every time: it is sent, never changed.
+    """
     if made.kind is Build.ITEMS:
         return [made.text] * made.count
     if made.kind in (Build.NESTED_ARRAYS, Build.NESTED_OBJECTS):
@@ -228,4 +230,6 @@ def build(made: Made) -> Json:
 
 
 def _fill(template: str, values: Mapping[str, str]) -> str:
+    if "<<" not in template:
+        return template
     return _PLACEHOLDER.sub(lambda match: values[match[1]], template)
