@@ -148,6 +148,10 @@ class LaunchFacts:
     """Folders declared with ``VOLUME``, sorted."""
 
 
+REPRODUCTION_IMAGE = "mcp-server-under-test"
+"""What a reproducer calls an image that a run built: its own is removed at the end."""
+
+
 @dataclass(frozen=True)
 class BuildFacts:
     """How the image was built. Paths are relative to the context, ``/``-separated."""
@@ -710,6 +714,7 @@ class Report:
 VOLATILE: tuple[str, ...] = (
     "run",
     "versions",
+    "observations.image.id",
     "observations.sessions[].container.cgroup",
     "observations.sessions[].container.stderr",
     "observations.sessions[].container.stderr_bytes",

@@ -199,8 +199,9 @@ class _Scan:
         with sandbox:
             folders = _folders(image, settings)
             bait = planted.make(self.run_id, home=sandbox.home(), directories=folders)
-            self.learned.planted = bait.places
             sandbox.plant(bait.files, bait.appended)
+            missing = {f"file:{path}" for path in sandbox.unplanted}
+            self.learned.planted = tuple(place for place in bait.places if place not in missing)
             matcher = planted.Matcher(bait)
             targets = Targets(
                 seed=settings.seed,

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from mcp_sandbox.errors import ServerNotStarted
 from mcp_sandbox.model import (
     ContainerFacts,
     Era,
@@ -140,7 +141,14 @@ def _start_main(
         tools.observer.phase(
             "start: main" if relaxation is Relaxation.NONE else f"start: {relaxation.value}"
         )
-        running = _Running(tools, plan("main", era, MAIN), relaxation)
+        try:
+            running = _Running(tools, plan("main", era, MAIN), relaxation)
+        except ServerNotStarted as error:
+            held.attempts.append(StartAttempt(relaxation, f"not started: {error.detail}"))
+            if (step := next(ladder, None)) is None:
+                raise
+            relaxation = step
+            continue
         if running.open():
             held.attempts.append(StartAttempt(relaxation, "answered"))
             return running
@@ -150,11 +158,11 @@ def _start_main(
         if ended is SessionEnd.REFUSED and era is Era.HANDSHAKE:
             era = Era.STATELESS
             continue
-        step = next(ladder, None) if ended is SessionEnd.EXITED else None
-        if step is None:
+        following = next(ladder, None) if ended is SessionEnd.EXITED else None
+        if following is None:
             held.sessions.append(session)
             return None
-        relaxation = step
+        relaxation = following
 
 
 def _failed(relaxation: Relaxation, session: Session) -> StartAttempt:

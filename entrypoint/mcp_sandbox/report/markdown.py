@@ -22,6 +22,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mcp_sandbox.model import (
+    REPRODUCTION_IMAGE,
     RISK_ORDER,
     Finding,
     Relaxation,
@@ -90,12 +91,22 @@ def _render(report: Report, rules: Sequence[RuleInfo], rows: int, details: int) 
             rules={rule.id: rule for rule in rules},
             ladder=LADDER,
             relaxed=_relaxed(report),
+            built=_build_command(report),
             left_out=_left_out(report),
             last_words=_last_words(report),
             rows=rows,
             details=details,
         )
     )
+
+
+def _build_command(report: Report) -> tuple[str, ...]:
+    """How to build the tested image again; empty when it was not built by the run."""
+    build = report.observations.image.build if report.observations else None
+    if build is None:
+        return ()
+    command = ("docker", "buildx", "build", "--load", "--tag", REPRODUCTION_IMAGE)
+    return (*command, "--file", build.dockerfile, "--network", build.network, ".")
 
 
 def _relaxed(report: Report) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Self
 
 from mcp_sandbox.model import (
     EXPIRES_LABEL,
+    REPRODUCTION_IMAGE,
     ROLE_LABEL,
     RUN_LABEL,
     ImageFacts,
@@ -110,7 +111,7 @@ class Sandbox:
         spec = server_spec(
             self._image.launch,
             image=self._start_from,
-            original=self._image.id,
+            original=self._image.id if self._image.build is None else REPRODUCTION_IMAGE,
             user=self.effective_user(relaxation),
             relaxation=relaxation,
             limits=self._limits,
