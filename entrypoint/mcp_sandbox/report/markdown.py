@@ -92,12 +92,19 @@ def _render(report: Report, rules: Sequence[RuleInfo], rows: int, details: int) 
             ladder=LADDER,
             relaxed=_relaxed(report),
             built=_build_command(report),
+            commands=_commands(report),
             left_out=_left_out(report),
             last_words=_last_words(report),
             rows=rows,
             details=details,
         )
     )
+
+
+def _commands(report: Report) -> list[tuple[str, ...]]:
+    """The different ways to start the server that findings name; nearly always one."""
+    found = (finding.command for finding in live(report) if finding.reproducer)
+    return list(dict.fromkeys(command for command in found if command))
 
 
 def _build_command(report: Report) -> tuple[str, ...]:
