@@ -15,6 +15,7 @@ from pathlib import Path
 from mcp_sandbox import score
 from mcp_sandbox.errors import ExitCode
 from mcp_sandbox.model import Profile, RiskClass, RuleInfo
+from mcp_sandbox.probe import payloads as payload_files
 from mcp_sandbox.report import json as report_json
 from mcp_sandbox.rules import ALL
 from mcp_sandbox.settings import Settings, option, shown_default
@@ -126,8 +127,90 @@ def rules() -> str:
     return "\n".join(lines)
 
 
+_MARKS = str.maketrans({char: f"&#{ord(char)};" for char in "&<>|`*_[]\\{}~$#:@"})
+"""Characters of a payload that Markdown would read, as references."""
+
+
+def _code(text: str) -> str:
+    """A payload as code inside a table cell, whatever it holds."""
+    visible = "".join(
+        char if " " <= char <= "~" else ascii(char)[1:-1].replace("\\\\", "\\") for char in text
+    )
+    return f"<code>{visible.translate(_MARKS)}</code>"
+
+
+def _sent(payload: payload_files.Payload) -> str:
+    if payload.build is not None:
+        made = payload.build
+        count = f" × {made.count}" if made.count > 1 else ""
+        return f"{made.kind.value}{count}"
+    return _code(json.dumps(payload.literal) if payload.value is None else payload.value)
+
+
+def _proof(payload: payload_files.Payload) -> str:
+    proofs = ["the product" if payload.expected else ""]
+    proofs.append(f"the file {_code(payload.effect)}" if payload.effect else "")
+    return " or ".join(filter(None, proofs))
+
+
+def _reference(text: str) -> str:
+    if text.startswith("CWE-"):
+        return f"[{text}](https://cwe.mitre.org/data/definitions/{text[4:]}.html)"
+    if text.startswith("CVE-"):
+        return f"[{text}](https://www.cve.org/CVERecord?id={text})"
+    return text
+
+
+def _payload(payload: payload_files.Payload) -> str:
+    """One row."""
+    whole = payload.scope is payload_files.Scope.CALL
+    applies = "call" if whole else ", ".join(payload.applies)
+    cells = (
+        f"`{payload.id}`",
+        _sent(payload),
+        applies,
+        _proof(payload),
+        payload.why,
+        _reference(payload.reference),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def payloads() -> str:
+    """Every hostile input, by family."""
+    lines = [
+        "# Hostile inputs",
+        "",
+        "Written by `docs/generate.py` from `entrypoint/mcp_sandbox/probe/payloads/`; do not edit.",
+        "",
+        "`<<name>>` is filled in for each call:",
+        "",
+        "| name | stands for |",
+        "| --- | --- |",
+    ]
+    lines += [f"| `{name}` | {told} |" for name, told in payload_files.PLACEHOLDERS.items()]
+    lines += [
+        "",
+        "*For* says which parameters get it: `string` all that take text, `number` all numbers,",
+        "`every` all of any type, another word those that look like it, `call` the call as a",
+        "whole. Where no proof is named, what is planted in the password file, in the planted",
+        "files and in the environment is the proof when it comes back.",
+        "",
+    ]
+    for family in payload_files.families():
+        lines += [f"## {family.family}", "", f"{family.title}.", ""]
+        if family.hints:
+            fits = ", ".join(f"`{hint.value}`" for hint in family.hints)
+            lines += [f"Sent first to parameters that look like {fits}.", ""]
+        lines += ["| id | sent | for | proof | why | reference |", "| --- " * 6 + "|"]
+        lines += [_payload(one) for one in family.payloads]
+        lines.append("")
+    return "\n".join(lines)
+
+
 GENERATORS: dict[str, tuple[Path, Callable[[], str]]] = {
     "configuration": (DOCS / "configuration.md", configuration),
+    "payloads": (DOCS / "payloads.md", payloads),
     "rules": (DOCS / "rules.md", rules),
     "schema": (DOCS / "report.schema.json", schema),
 }

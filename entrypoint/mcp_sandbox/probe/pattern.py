@@ -16,6 +16,14 @@ _COUNT_DIGITS = 4
 _CLASSES = {"d": "1", "w": "a", "s": " ", "D": "a", "W": "-", "S": "a"}
 _PROPERTIES = {"L": "a", "Ll": "a", "Lu": "A", "N": "1", "Nd": "1", "P": "-", "S": "+", "Z": " "}
 _CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v"}
+_SETS = {
+    "d": (("0", "9"),),
+    "w": (("0", "9"), ("A", "Z"), ("_", "_"), ("a", "z")),
+    "s": (("\t", "\r"), (" ", " ")),
+    "D": (("\0", "/"), (":", "\U0010ffff")),
+    "W": (("\0", "/"), (":", "@"), ("[", "^"), ("`", "`"), ("{", "\U0010ffff")),
+    "S": (("\0", "\b"), ("\x0e", "\x1f"), ("!", "\U0010ffff")),
+}
 _PREFERRED = "a1A_-."
 
 
@@ -145,6 +153,11 @@ class _Reader:
         first = True
         while first or self._next() != "]":
             first = False
+            named = self._pattern[self.at + 1 : self.at + 2]
+            if self._next() == "\\" and named in _SETS:
+                self.at += 2
+                yield from _SETS[named]
+                continue
             low = self._member()
             if self._next() == "-" and self._pattern[self.at + 1] != "]":
                 self.at += 1

@@ -475,7 +475,7 @@ def test_prompts_and_templates_say_what_they_are() -> None:
 
 def test_a_tool_costs_little_memory() -> None:
     items = [
-        tool({"path": STRING, "query": STRING, "n": NUMBER}, name=f"t{n}") for n in range(1_000)
+        tool({"path": STRING, "query": STRING, "n": NUMBER}, name=f"t{n}") for n in range(50)
     ]
     families()
     tracemalloc.start()
