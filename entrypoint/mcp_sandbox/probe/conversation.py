@@ -40,6 +40,9 @@ MAX_NOTIFICATIONS = 1_000
 MAX_SERVER_REQUESTS = 200
 """Beyond this many requests of the peer none is answered any more."""
 
+ENVELOPE = 256
+"""Bytes at either end of an unreadable line in which its id is looked for."""
+
 LOG_BYTES = 4 * 2**20
 """Transcript bytes held back while the peer is at work; more is written out at once."""
 
@@ -192,7 +195,8 @@ class Conversation:
     def end(self) -> None:
         """Flush the bookkeeping; call once, at the end."""
         rest = self._framer.rest()
-        if rest is not None:
+        # A line that a bound of ours cut short is no fault of the peer.
+        if rest is not None and (rest.skipped or not (self.stuck or self._budget < 0)):
             self._take_line(rest)
         self._write_log()
 
@@ -275,6 +279,7 @@ class Conversation:
                 f"a line of {len(line.data) + line.skipped} bytes; the rest was dropped",
                 line.data,
             )
+            self._release(line.data)
             return
         if not line.terminated:
             self.breach(BreachKind.UNTERMINATED_LINE, "the last line has no newline", line.data)
@@ -285,6 +290,7 @@ class Conversation:
         for kind, detail in decoded.faults:
             self.breach(kind, detail, line.data)
         if not decoded.is_json:
+            self._release(line.data)
             return
         value = decoded.value
         if isinstance(value, list):
@@ -293,6 +299,17 @@ class Conversation:
                 self._take_message(message, line.data)
         else:
             self._take_message(value, line.data)
+
+    def _release(self, raw: bytes) -> None:
+        """End the wait for an answer that came but cannot be read."""
+        if self._waiting is None or self._reply is not None:
+            return
+        ends = raw[:ENVELOPE] + raw[-ENVELOPE:]
+        is_ours = re.search(rb'"id"\s*:\s*%d\s*[,}]' % self._waiting, ends)
+        if is_ours and re.search(rb'"(?:result|error)"\s*:', ends):
+            self._reply = Reply(
+                CallStatus.MALFORMED, raw, milliseconds=(time.monotonic() - self._sent_at) * 1000
+            )
 
     def _take_message(self, message: Json, raw: bytes) -> None:
         if not isinstance(message, dict):

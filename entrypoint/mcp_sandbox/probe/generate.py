@@ -188,12 +188,14 @@ class _Walk:
     def _object(self, schema: Schema, path: Path, depth: int) -> Json:
         properties = members(schema.get("properties"))
         required = [name for name in elements(schema.get("required")) if isinstance(name, str)]
+        needed = frozenset(required)
         everything = self._everything and depth <= _SHALLOW
-        names = [name for name in properties if name in required]
+        names = [name for name in properties if name in needed]
         if everything:
-            optional = [name for name in properties if name not in required]
+            optional = [name for name in properties if name not in needed]
             names += optional[: max(0, MAX_PROPERTIES - len(names))]
-            names.sort(key=list(properties).index)
+            order = {name: place for place, name in enumerate(properties)}
+            names.sort(key=order.__getitem__)
         names += [name for name in required if name not in properties]
         out: dict[str, Json] = {}
 
@@ -208,7 +210,7 @@ class _Walk:
                 del self.leaves[before:]
 
         for name in names:
-            add(name, needed=name in required)
+            add(name, needed=name in needed)
         dependent = members(schema.get("dependentRequired"))
         for other in [one for name in list(out) for one in elements(dependent.get(name))]:
             if isinstance(other, str) and other not in out:

@@ -37,6 +37,9 @@ NAME_KEY: dict[ItemKind, str] = {
 
 METHOD_NOT_FOUND = -32601
 
+TIMED_OUT = f"broke off: {CallStatus.TIMEOUT.value}"
+"""State of a listing that was not answered in time."""
+
 Ask = Callable[[str, dict[str, Json]], Reply]
 
 

@@ -120,6 +120,9 @@ class Prober:
         """List, call, list again. Whatever breaks it off is kept in the transcript."""
         try:
             first = [self._list(kind, Moment.BEFORE) for kind in ItemKind]
+            if all(one.state == listing.TIMED_OUT for one in first):
+                self._stop(SessionEnd.UNRESPONSIVE, "no request after the opening was answered")
+                return
             self._run_calls(first)
             for kind in ItemKind:
                 self._list(kind, Moment.AFTER)
@@ -202,6 +205,7 @@ class Prober:
                 self._resume_at = position + 1
                 self._stop_after(item, reply)
             previous = (item, line, reply)
+            del reply  # or two replies, parsed, are in memory at once
         if previous is not None:
             self._write_up(*previous)
 
