@@ -359,11 +359,15 @@ mounts_under() {
     findmnt --raw --noheadings --output TARGET | awk -v dir="$1" '$0 == dir || index($0, dir "/") == 1'
 }
 
-remove_tree() {
+refuse_mounts() {
     local mounts
-    [[ -e $1 || -L $1 ]] || return 0
     mounts=$(mounts_under "$1")
     [[ -z $mounts ]] || die 3 "refusing to remove $1 while something is mounted in it: ${mounts//$'\n'/, }"
+}
+
+remove_tree() {
+    [[ -e $1 || -L $1 ]] || return 0
+    refuse_mounts "$1"
     rm -rf --one-file-system -- "$1"
 }
 
@@ -752,10 +756,11 @@ take_lock() {
 }
 
 claim_dir() {
-    if [[ -d $DIR && ! -e $MARKER ]]; then
-        [[ -z $(find "$DIR" -mindepth 1 -maxdepth 1 ! -name lock -print -quit) ]] ||
-            die 2 "$DIR has files that are not this script's: name another folder in MCP_SANDBOX_ENGINE_DIR."
-    fi
+    [[ -d $DIR && ! -e $MARKER ]] || return 0
+    [[ -n $(find "$DIR" -mindepth 1 -maxdepth 1 ! -name lock -print -quit) ]] || return 0
+    # Asked again, since another start may have made both in between.
+    [[ -e $MARKER || ! -d $DIR ]] ||
+        die 2 "$DIR has files that are not this script's: name another folder in MCP_SANDBOX_ENGINE_DIR."
 }
 
 STARTED=
@@ -768,9 +773,22 @@ interrupted() {
 }
 
 clear_partial() {
-    remove_tree "$DIR/rootfs.partial"
+    remove_tree "$ROOTFS.partial"
+    remove_tree "$STATE.partial"
     remove_tree "$DIR/import.partial"
     rm -f "$DIR/standin.tar.partial"
+}
+
+# Under another name first, for half a tree must never pass for a whole one.
+discard() {
+    local tree
+    for tree; do
+        refuse_mounts "$tree"
+    done
+    for tree; do
+        if [[ -e $tree ]]; then mv -- "$tree" "$tree.partial"; fi
+    done
+    clear_partial
 }
 
 start() {
@@ -797,7 +815,7 @@ start() {
         end_processes
         if [[ -d $ROOTFS && $(cat "$ROOTFS/recipe" 2>/dev/null) != "$RECIPE" ]]; then
             say "the engine's files are of an older recipe: making them anew"
-            remove_tree "$ROOTFS"
+            discard "$ROOTFS"
         fi
         if [[ ! -d $ROOTFS ]]; then make_rootfs; fi
         write_wrapper
@@ -834,6 +852,11 @@ stop() {
         say "stopped; the files in $DIR are kept"
         return
     fi
+    refuse_mounts "$DIR"
+    discard "$ROOTFS" "$STATE"
+    # The mark goes last, or what is left of an interrupted removal would be
+    # refused as somebody else's.
+    find "$DIR" -mindepth 1 -maxdepth 1 ! -name "${MARKER##*/}" ! -name lock -exec rm -rf --one-file-system -- {} +
     remove_tree "$DIR"
     say "stopped, and $DIR is removed"
 }

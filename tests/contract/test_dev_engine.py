@@ -594,6 +594,40 @@ def test_a_start_that_is_interrupted_leaves_nothing_in_the_way(
     assert not (engine.folder / "rootfs").exists()
 
 
+@needs_root
+@pytest.mark.parametrize("call", range(1, 5))
+def test_a_stop_that_is_killed_leaves_nothing_in_the_way(
+    engine: Engine, tmp_path: Path, call: int
+) -> None:
+    engine.folder.mkdir()
+    (engine.folder / ".mcp-sandbox-engine").touch()
+    (engine.folder / "make.log").touch()
+    for name in ("rootfs/usr/sbin", "engine/data", "bin"):
+        (engine.folder / name).mkdir(parents=True)
+        (engine.folder / name / "file").touch()
+    # The nth time that a tree is to go, half of it goes, and the script with it.
+    stub = tmp_path / "stub" / "rm"
+    stub.parent.mkdir()
+    stub.write_text(f"""#!/bin/bash
+        [[ $1 == -rf ]] || exec /bin/rm "$@"
+        echo x >>{tmp_path}/calls
+        [[ $(wc -l <{tmp_path}/calls) == {call} ]] || exec /bin/rm "$@"
+        for tree; do [[ $tree != /* ]] || find "$tree" -type f ! -name lock -delete; done
+        pid=$PPID
+        [[ $(</proc/$pid/comm) != find ]] || pid=$(ps -o ppid= -p $pid)
+        kill -KILL $pid
+    """)
+    stub.chmod(0o755)
+    done = engine.run("stop", env={"PATH": f"{stub.parent}:{os.environ['PATH']}"})
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    for name in ("rootfs", "engine"):
+        tree = engine.folder / name
+        assert not tree.exists() or any(path.is_file() for path in tree.rglob("*"))
+    again = engine.run("stop")
+    assert again.returncode == 0, again.stderr
+    assert not engine.folder.exists()
+
+
 # --- a running engine ---------------------------------------------------------------
 
 
