@@ -117,16 +117,7 @@ _ESCAPE = re.compile(
     rb"|&#[xX]0{0,6}([0-9A-Fa-f]{2});?|&#0{0,6}([0-9]{2,3});?|\\{1,4}([01][0-7]{2})"
 )
 _DECIMAL, _OCTAL = 6, 7
-_MARKS = (
-    (b"%", b"%", "url"),
-    (b"&", b"&#", "html"),
-    (b"\\", b"\\u0", "json"),
-    (b"\\", b"\\x", "escape"),
-    (b"\\", b"\\0", "escape"),
-    (b"\\", b"\\1", "escape"),
-    (b"x", b"0x", "escape"),
-)
-"""One byte that rules the escape out, what it begins with, and its name."""
+_BACKSLASH = re.compile(rb"\\(?:(u0)|[x01])")
 _ANY_CHARACTER = (
     r"(?:%[0-9A-Fa-f]{2}|\\{1,4}u00[0-9A-Fa-f]{2}|\\{1,4}x[0-9A-Fa-f]{2}|0x[0-9A-Fa-f]{2}"
     r"|&#[xX]0{0,6}[0-9A-Fa-f]{2};?|&#0{0,6}[0-9]{2,3};?|\\{1,4}[01][0-7]{2}|[0-9A-Za-z])"
@@ -137,11 +128,20 @@ JOINT = r"(?:\\{1,4}[nrt]|[^0-9A-Za-z]){0,4}"
 
 def unescaped(data: bytes) -> tuple[str, bytes]:
     """The kind of escapes in ``data`` and what they stand for; ``("", data)`` without any."""
-    for byte, mark, kind in _MARKS:
-        if byte in data and mark in data:
-            plain = _ESCAPE.sub(_character, data)
-            return (kind, plain) if plain != data else ("", data)
-    return "", data
+    kind = _kind(data)
+    plain = _ESCAPE.sub(_character, data) if kind else data
+    return (kind, plain) if plain != data else ("", data)
+
+
+def _kind(data: bytes) -> str:
+    """The kind of the first escapes that there may be. Single bytes rule most out quickly."""
+    if b"%" in data:
+        return "url"
+    if b"&" in data and b"&#" in data:
+        return "html"
+    if b"\\" in data and (found := _BACKSLASH.search(data)):
+        return "json" if found[1] else "escape"
+    return "escape" if b"x" in data and b"0x" in data else ""
 
 
 def _character(match: re.Match[bytes]) -> bytes:

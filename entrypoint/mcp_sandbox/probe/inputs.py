@@ -105,7 +105,8 @@ def _for_schema(kind: ItemKind, item: Json, schema: Json, targets: Targets) -> T
     if not places and not any(keyword in members(schema) for keyword in _DECLARING):
         guessed = {"type": "object", "properties": {one: {"type": "string"} for one in _UNDECLARED}}
         places = _places(guessed, context, None, base)
-    required = tuple(one for one in elements(members(schema).get("required")) if one in base)
+    named = elements(members(schema).get("required"))
+    required = tuple(one for one in named if isinstance(one, str) and one in base)
     hostile = Hostile(kind, name, targets, places=places, base=base, required=required)
     valid = tuple(_valid(kind, name, arguments) for arguments in ordinary.calls)
     return ToolInputs(valid, hostile, warning=warning)

@@ -11,7 +11,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mcp_sandbox.model import ItemKind
@@ -290,6 +290,7 @@ JUNK = st.recursive(
 
 
 @given(JUNK, JUNK)
+@example({"required": [[], {}, None]}, None)
 @settings(max_examples=100, deadline=None)
 def test_junk_never_raises(schema: Any, description: Any) -> None:
     item = {"name": "t", "description": description, "inputSchema": schema}
@@ -474,9 +475,7 @@ def test_prompts_and_templates_say_what_they_are() -> None:
 
 
 def test_a_tool_costs_little_memory() -> None:
-    items = [
-        tool({"path": STRING, "query": STRING, "n": NUMBER}, name=f"t{n}") for n in range(50)
-    ]
+    items = [tool({"path": STRING, "query": STRING, "n": NUMBER}, name=f"t{n}") for n in range(50)]
     families()
     tracemalloc.start()
     made = [for_tool(item, TARGETS) for item in items]
