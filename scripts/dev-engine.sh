@@ -8,9 +8,12 @@ readonly IMAGE=debian:trixie-slim
 readonly LABEL=dev.mcp-sandbox.standin
 readonly CA_LABEL=dev.mcp-sandbox.standin.ca
 readonly CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt
-readonly PACKAGES=(docker.io docker-cli docker-buildx docker-compose iptables ca-certificates)
+# procps: without a ps on its side the engine cannot answer `docker top`.
+readonly PACKAGES=(docker.io docker-cli docker-buildx docker-compose iptables ca-certificates procps)
 # Raise this when make_rootfs changes what it makes: machines keep the result.
-readonly RECIPE=1
+readonly RECIPE=2
+# Where the host's root is inside the engine's mount namespace.
+readonly HOST_ROOT=/run/host
 readonly DEFAULT_DIR=/var/lib/mcp-sandbox-engine
 
 usage() {
@@ -627,15 +630,16 @@ shared_folders() {
 # The three functions below run in the engine's own mount namespace: the host
 # never sees these mounts, and they end with the last process in it, whatever
 # ends it.
+# Runs in the engine's mount namespace, where the host's root is at HOST_ROOT.
 mount_shares() {
-    local root=$1 folder
+    local host=$1 folder
     shift
     for folder; do
-        mkdir -p "$root$folder"
-        [[ ! $root$folder -ef $folder ]] || continue
+        mkdir -p "$folder"
+        [[ ! $folder -ef $host$folder ]] || continue
         # The folder of that name is another one by now, as after a new clone.
-        if mountpoint -q "$root$folder"; then umount --recursive --lazy "$root$folder"; fi
-        mount --rbind "$folder" "$root$folder"
+        if mountpoint -q "$folder"; then umount --recursive --lazy "$folder"; fi
+        mount --rbind "$host$folder" "$folder"
     done
 }
 
@@ -650,25 +654,31 @@ join_network() {
     ip route add default via "$subnet.1"
 }
 
+# The engine's files become the root of its mount namespace. A chroot would not
+# do: `docker exec` joins a container's namespace at its root, which would still
+# be the host's. The host's root stays where later shares can be bound from.
 enter_engine() {
-    local root=$1 state=$2 shares=$3 folder
-    shift 3
+    local root=$1 state=$2 host=$3 shares=$4 folder
+    shift 4
     readlink /proc/self/ns/mnt >"$state/namespace"
     echo "$BASHPID" >"$state/dockerd.pid"
     mount --bind "$root" "$root"
-    for folder in proc sys dev; do mount --rbind "/$folder" "$root/$folder"; done
     # Volatile, so that no crash can leave a stale pid file or socket in it.
     mount -t tmpfs -o mode=755 tmpfs "$root/run"
-    mkdir -p "$root$state"
-    mount --bind "$state" "$root$state"
-    mount_shares "$root" "${@:1:shares}"
+    mkdir "$root$host"
+    cd "$root"
+    pivot_root . ".$host"
+    cd /
+    for folder in proc sys dev; do mount --rbind "$host/$folder" "/$folder"; done
+    mkdir -p "$state"
+    mount --bind "$host$state" "$state"
+    mount_shares "$host" "${@:1:shares}"
     # As the root of a machine is: docker refuses some volumes otherwise. Nothing
     # travels to the host, since the namespace began as a slave of its.
-    mount --make-rshared "$root"
+    mount --make-rshared /
     shift "$shares"
-    exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"
+    exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"
 }
-
 launch() {
     local shares pid deadline mtu name proxies=() unshare=(unshare --mount --propagation slave) first=:
     mapfile -t shares < <(shared_folders)
@@ -696,7 +706,7 @@ launch() {
     # chroot's "docker" is any group's number out here.
     setsid "${unshare[@]}" \
         bash -euc "$(declare -f mount_shares join_network enter_engine); $first; enter_engine \"\$@\"" dev-engine \
-        "$ROOTFS" "$STATE" "${#shares[@]}" "${shares[@]}" "${proxies[@]}" \
+        "$ROOTFS" "$STATE" "$HOST_ROOT" "${#shares[@]}" "${shares[@]}" "${proxies[@]}" \
         /usr/sbin/dockerd --host "unix://$SOCKET" --group root --data-root "$STATE/data" \
         --cgroup-parent "/$CGROUP" --mtu "$mtu" --shutdown-timeout 5 \
         >"$LOG" 2>&1 </dev/null 9>&- &
@@ -810,7 +820,7 @@ start() {
     if pid=$(engine_pid) && engine_version "unix://$SOCKET" >/dev/null; then
         # Another checkout may have started it.
         mapfile -t shares < <(shared_folders)
-        nsenter --target "$pid" --mount bash -euc "$(declare -f mount_shares); mount_shares \"\$@\"" dev-engine "$ROOTFS" "${shares[@]}"
+        nsenter --target "$pid" --mount bash -euc "$(declare -f mount_shares); mount_shares \"\$@\"" dev-engine "$HOST_ROOT" "${shares[@]}"
     else
         end_processes
         if [[ -d $ROOTFS && $(cat "$ROOTFS/recipe" 2>/dev/null) != "$RECIPE" ]]; then

@@ -752,6 +752,19 @@ def test_the_limits_of_the_sandbox_hold(running: Engine) -> None:
 
 
 @needs_engine
+def test_exec_and_top_look_into_the_container_and_not_at_the_host(running: Engine) -> None:
+    marker = running.docker("run", "-d", IMAGE, "sh", "-c", "touch /inside; exec sleep 60")
+    container = marker.stdout.strip()
+    try:
+        check = "until [ -e /inside ]; do sleep 0.1; done; [ ! -e /run/host ] && echo inside"
+        seen = running.docker("exec", "-w", "/", container, "timeout", "20", "sh", "-c", check)
+        assert seen.stdout.strip() == "inside"
+        assert "sleep 60" in running.docker("top", container).stdout
+    finally:
+        running.docker("rm", "-f", container)
+
+
+@needs_engine
 def test_builds_take_contexts_from_anywhere(running: Engine) -> None:
     dockerfile = (
         "FROM debian:trixie-slim AS trivy\nRUN false\n"
