@@ -60,12 +60,16 @@ class Order:
         self._items = {one.kind: one.items for one in listings}
         self._made: list[ToolInputs] = []
         self.not_called: dict[str, str] = {}
+        self.warnings: dict[str, str] = {}
+        """Target -> why its schema is of no use; it is called with guessed arguments."""
         self.left_out: list[str] = []
         for kind, maker in _MAKERS.items():
             for item in self._items.get(kind, ()):
                 inputs = maker(item, plan.targets)
                 if inputs.problem:
                     self.not_called[item[NAME_KEY[kind]]] = inputs.problem
+                if inputs.warning:
+                    self.warnings[item[NAME_KEY[kind]]] = inputs.warning
                 self._made.append(inputs)
 
     def __iter__(self) -> Iterator[Input]:

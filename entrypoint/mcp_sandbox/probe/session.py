@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 from mcp_sandbox.model import (
     COMPLETE,
+    BreachKind,
     ByteStream,
     Call,
     CallStatus,
@@ -184,6 +185,8 @@ class Prober:
     def _run_calls(self, listings: list[Listing]) -> None:
         order = Order(self._plan, listings)
         self._not_called, self._left_out = order.not_called, order.left_out
+        for name, why in order.warnings.items():
+            self._conversation.breach(BreachKind.UNUSABLE_SCHEMA, f"{name[:64]}: {why}")
         prepared = self._prepared(order)
         following = next(prepared, None)
         previous: tuple[Input, bytes, Reply] | None = None
