@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar, cast
 
 from mcp_sandbox.model import (
     Call,
@@ -22,6 +23,8 @@ from mcp_sandbox.rules.surfaces import NAME_KEY, Surface, surfaces
 ANSWERED = frozenset({CallStatus.RESULT, CallStatus.TOOL_ERROR, CallStatus.RPC_ERROR})
 FAILED = frozenset({CallStatus.TOOL_ERROR, CallStatus.RPC_ERROR})
 VALID = "valid"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,13 @@ class Context:
 
     def __init__(self, observations: Observations) -> None:
         self.observations = observations
+        self._kept: dict[str, object] = {}
+
+    def kept(self, name: str, make: Callable[[], T]) -> T:
+        """A value that several rules of a module share: made once per run of the rules."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        return cast("T", self._kept[name])
 
     @property
     def sessions(self) -> tuple[Session, ...]:
@@ -105,6 +115,11 @@ class Context:
         return frozenset(
             str(item["name"]) for item in self.items.values() if isinstance(item.get("name"), str)
         )
+
+    @cached_property
+    def lower_names(self) -> frozenset[str]:
+        """The same in lower case, as they stand in a sentence."""
+        return frozenset(name.lower() for name in self.sibling_names)
 
     @cached_property
     def effects(self) -> frozenset[tuple[int, str]]:

@@ -54,7 +54,9 @@ _SUSPECTS = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f\x9b\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u202a-\u202e"
     "\u2060-\u2069\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e01ef]"
 )
-_PADDING = re.compile(r"(?:[^\S\n]{200,}|(?:[^\S\n]*\n){40,}[^\S\n]*)(?=\S)")
+_BLANK = re.compile(r"\s{41,}")
+BLANK_LINES, BLANK_WIDTH = 40, 200
+"""From so many lines, or so many spaces in one, text behind them is out of sight."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,14 @@ def oddities(text: str) -> list[Oddity]:
         Oddity(what, _codes(characters), len(characters), _spelled(what, characters))
         for what, characters in found.items()
     ]
-    if padding := _PADDING.findall(text):
-        odd.append(Oddity("blank space that pushes text out of sight", (), len(padding)))
+    if padding := sum(_pushes(run[0]) for run in _BLANK.finditer(text.rstrip())):
+        odd.append(Oddity("blank space that pushes text out of sight", (), padding))
     return odd
+
+
+def _pushes(blank: str) -> bool:
+    lines = blank.split("\n")
+    return len(lines) > BLANK_LINES or max(map(len, lines)) >= BLANK_WIDTH
 
 
 def lookalike_words(name: str) -> Iterator[str]:
@@ -124,7 +131,7 @@ def _selects_nothing(text: str, at: int, right_to_left: bool) -> bool:
 def _is_no_flag(text: str, at: int, right_to_left: bool) -> bool:
     del right_to_left
     start = at
-    while start and TAG_FIRST <= ord(text[start - 1]) <= TAG_LAST:
+    while at - start < LONGEST_FLAG and start and TAG_FIRST <= ord(text[start - 1]) <= TAG_LAST:
         start -= 1
     return text[start - 1 : start] != FLAG or at - start >= LONGEST_FLAG
 

@@ -34,20 +34,35 @@ class Word:
     call: Call | None
 
 
-def _output(context: Context) -> Iterator[tuple[str, str, frozenset[str], Session, Call | None]]:
-    """(where, text, words of ours, session, call) of all that the server printed."""
+@dataclass(frozen=True)
+class Output:
+    """Something that the server printed, without our words."""
+
+    where: str
+    text: str
+    lower: str
+    ours: frozenset[str]
+    """Words that we sent, in that call or in that session."""
+    session: Session
+    call: Call | None
+
+
+def _outputs(context: Context) -> Iterator[Output]:
     for made in context.made:
-        ours = frozenset(word for text in sent(made.call) for word in _words(text))
-        yield f"a reply of {made.subject}", context.own(made), ours, made.session, made.call
+        text = context.own(made)
+        ours = frozenset(word for sentence in sent(made.call) for word in _words(sentence))
+        yield Output(
+            f"a reply of {made.subject}", text, text.lower(), ours, made.session, made.call
+        )
     for session in context.sessions:
         strings = sorted(
             {text for call in session.transcript.calls for text in sent(call)},
             key=lambda text: (-len(text), text),
         )
-        ours = frozenset(word for text in strings for word in _words(text))
+        ours = frozenset(word for sentence in strings for word in _words(sentence))
         stderr = session.container.stderr
-        present = [text for text in strings if text in stderr]
-        yield "standard error", remainder(stderr, present), ours, session, None
+        text = remainder(stderr, [one for one in strings if one in stderr])
+        yield Output("standard error", text, text.lower(), ours, session, None)
 
 
 def _words(text: str) -> Iterator[str]:
@@ -56,14 +71,19 @@ def _words(text: str) -> Iterator[str]:
         yield from word.split(".")
 
 
-def _found(context: Context, pattern: re.Pattern[str]) -> list[Word]:
-    """Matches none of whose words we sent ourselves in that call or session."""
+def _found(context: Context, triggers: tuple[str, ...], pattern: re.Pattern[str]) -> list[Word]:
+    """Matches none of whose words we sent ourselves in that call or session.
+
+    ``triggers``: one of them stands in every match, lower case.
+    """
     found: list[Word] = []
-    for where, text, ours, session, call in _output(context):
-        for match in pattern.finditer(text):
+    for output in context.kept("seed outputs", lambda: tuple(_outputs(context))):
+        if not any(trigger in output.lower for trigger in triggers):
+            continue
+        for match in pattern.finditer(output.text):
             core = next((group for group in match.groups() if group), match[0]).lower()
-            if not any(word in ours for word in _words(core)):
-                found.append(Word(where, match[0], session, call))
+            if not any(word in output.ours for word in _words(core)):
+                found.append(Word(output.where, match[0], output.session, output.call))
                 break
     return found
 
@@ -105,7 +125,10 @@ def _hits(words: list[Word], message: str, evidence: Evidence | None = None) -> 
 )
 def credential_words(context: Context) -> Iterator[Hit]:
     """CRITICAL, first line."""
-    yield from _hits(_found(context, _CREDENTIALS), "The output mentions credential files")
+    yield from _hits(
+        _found(context, ("ssh", "rsa", "aws", ".env", "passwd", "shadow"), _CREDENTIALS),
+        "The output mentions credential files",
+    )
 
 
 _CREDENTIALS = re.compile(
@@ -138,7 +161,7 @@ def command_execution(context: Context) -> Iterator[Hit]:
         if _program(line) in _TOOLS
     ]
     yield from _hits(
-        [*running, *_found(context, _EXECUTION)],
+        [*running, *_found(context, ("curl", "wget", "nc", "sh"), _EXECUTION)],
         "The server tried to run one of curl, wget, nc, bash, sh",
         Evidence.E3 if running else None,
     )
@@ -225,7 +248,10 @@ def _changed(session: Session) -> list[str]:
 )
 def code_words(context: Context) -> Iterator[Hit]:
     """HIGH, second line."""
-    yield from _hits(_found(context, _CODE), "The output mentions code that starts processes")
+    yield from _hits(
+        _found(context, ("exec(", "spawn", "process"), _CODE),
+        "The output mentions code that starts processes",
+    )
 
 
 _CODE = re.compile(r"\b(exec)\(|\b(spawn)(?:Sync|ed|ing)?\b|\b(child_process)\b|\b(subprocess)\b")
@@ -272,7 +298,7 @@ def child_process(context: Context) -> Iterator[Hit]:
 )
 def external_url(context: Context) -> Iterator[Hit]:
     """MEDIUM, first line."""
-    yield from _hits(_found(context, _URL), "The output mentions external addresses")
+    yield from _hits(_found(context, ("://",), _URL), "The output mentions external addresses")
 
 
 _URL = re.compile(
@@ -298,14 +324,20 @@ _URL = re.compile(
 )
 def refused_connection(context: Context) -> Iterator[Hit]:
     """MEDIUM, second line."""
-    yield from _hits(_found(context, _REFUSED), "The server tried to connect")
+    yield from _hits(_found(context, _NETWORK_ERRORS, _REFUSED), "The server tried to connect")
 
 
-_REFUSED = re.compile(
-    r"ECONNREFUSED|ENETUNREACH|EAI_AGAIN|ENOTFOUND|connection refused|network is unreachable"
-    r"|name or service not known|temporary failure in name resolution",
-    re.IGNORECASE,
+_NETWORK_ERRORS = (
+    "econnrefused",
+    "enetunreach",
+    "eai_again",
+    "enotfound",
+    "connection refused",
+    "network is unreachable",
+    "name or service not known",
+    "temporary failure in name resolution",
 )
+_REFUSED = re.compile("|".join(_NETWORK_ERRORS), re.IGNORECASE)
 
 
 @rule(

@@ -160,8 +160,8 @@ def _is_unreadable(arguments: Json) -> bool:
     return True
 
 
-DEEP = 100
-"""Levels from which on readers of JSON give up (pydantic's at 200)."""
+DEEP = 32
+"""Levels of nesting that no ordinary argument has; somewhere above it readers of JSON give up."""
 
 
 @rule(

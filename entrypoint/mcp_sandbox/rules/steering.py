@@ -70,11 +70,10 @@ _AGAINST_OTHERS = re.compile(
 
 
 def _names_sibling(context: Context, subject: str, sentence: str) -> bool:
-    own = subject.partition("/")[2]
-    return any(
-        name != own and len(name) > 2 and name.lower() in sentence  # noqa: PLR2004 - no `a`, `id`
-        for name in context.sibling_names
-    )
+    """The sentence speaks of another tool of this server."""
+    own = subject.partition("/")[2].lower()
+    words = {word.strip(".-") for word in re.findall(r"[\w.-]+", sentence)}
+    return bool((words & context.lower_names) - {own})
 
 
 @rule(
@@ -95,7 +94,7 @@ def _names_sibling(context: Context, subject: str, sentence: str) -> bool:
 )
 def tool_shadowing(context: Context) -> Iterator[Hit]:
     """Orders about foreign tools, names that imitate."""
-    siblings = {name.lower() for name in context.sibling_names}
+    siblings = context.lower_names
     for surface in context.surfaces:
         if surface.kind is Kind.DESCRIPTION:
             form = plain(surface.text)

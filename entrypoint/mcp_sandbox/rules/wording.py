@@ -2,17 +2,19 @@
 
 ``judge`` looks for English wording only, on a form of the text in which invisible characters are
 dropped, look-alike letters folded and spacing collapsed (``plain``), so that a disguise does not
-help. Every pattern is bounded and is tried only where one of its trigger words stands, so the time
-is linear in the text. Limits: other languages, and orders worded without any of the known phrases,
-are not seen; proof by planted secrets and side effects does not depend on wording.
+help. Every pattern is bounded and is tried only on a text that holds a trigger word of each of its
+groups, so the time is linear in the text. Limits: other languages, and orders worded without any of
+the known phrases, are not seen; proof by planted secrets and side effects needs no wording.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
 from mcp_sandbox.rules.invisible import LOOKALIKES, without_hidden
 
@@ -44,10 +46,31 @@ _USER = r"(?:the |your |any |our )?(?:end[- ])?(?:users?|humans?|operator|anyone
 _THIS = r"(?:this|that|it|these|them|anything|any of (?:this|these|it|that)|what you)\b"
 
 _PRIVATE_FILE = (
-    r"(?:~?/?(?:\S{0,40}/)?\.ssh/\S{0,40}|\bid_(?:rsa|ed25519|ecdsa)\b|\.aws/credentials|\.netrc\b"
+    r"(?:(?:~/|/\S{0,40}/)?\.ssh/\S{0,40}|\bid_(?:rsa|ed25519|ecdsa)\b|\.aws/credentials|\.netrc\b"
     r"|\.npmrc\b|\.pypirc\b|\.git-credentials|(?<!\w)\.env\b|\bmcp\.json|\.cursor/\S{0,40}"
     r"|claude_desktop_config|/etc/(?:passwd|shadow)|\.kube/config|\.docker/config|_history\b"
     r"|wallet\.dat|/proc/\S{0,20}/environ)(?!\.pub)"
+)
+_FILE_TRIGGERS = (
+    ".ssh",
+    "id_rsa",
+    "id_ed25519",
+    "id_ecdsa",
+    ".aws/",
+    ".netrc",
+    ".npmrc",
+    ".pypirc",
+    ".git-credentials",
+    ".env",
+    "mcp.json",
+    ".cursor/",
+    "claude_desktop_config",
+    "/etc/",
+    ".kube/",
+    ".docker/",
+    "_history",
+    "wallet.dat",
+    "/environ",
 )
 _PRIVATE_THING = (
     r"(?:environment variables|env vars|system prompt|(?:api|private|ssh|secret|access) keys?"
@@ -67,12 +90,12 @@ _FRAME = (
     r"|\b(?:make|be) sure (?:to|you)\b|\balso\b|\bthen\b|\bassistant (?:must|should)\b)"
 )
 
-_PATTERNS: tuple[tuple[Signal, tuple[str, ...], re.Pattern[str]], ...] = tuple(
-    (signal, tuple(triggers.split("|")), re.compile(pattern))
+_PATTERNS: tuple[tuple[Signal, tuple[tuple[str, ...], ...], re.Pattern[str]], ...] = tuple(
+    (signal, tuple(tuple(group.split("|")) for group in triggers.split("&")), re.compile(pattern))
     for signal, triggers, pattern in (
         (
             Signal.OVERRIDE,
-            "ignore|disregard|forget",
+            "ignore|disregard|forget&instruction|prompt|directive|rules|guid|guardrail|message",
             r"(?<!not )(?<!n't )(?<!never )\b(?:ignore|disregard|forget)\b(?: [\w']{1,20}){0,3}"
             r" (?:previous|prior|above|earlier|preceding|original|system|safety|your|other|former)"
             r"(?: [\w']{1,20}){0,3} (?:instructions?|prompts?|directives?|rules|guidelines"
@@ -80,14 +103,14 @@ _PATTERNS: tuple[tuple[Signal, tuple[str, ...], re.Pattern[str]], ...] = tuple(
         ),
         (
             Signal.OVERRIDE,
-            "ignore|disregard|forget",
+            "ignore|disregard|forget&instruction|prompt|directive|rules|guid|guardrail|message",
             r"(?<!not )(?<!n't )(?<!never )\b(?:ignore|disregard|forget) (?:all|any|every)"
             r" (?:of )?(?:the |your )?(?:instructions?|guidelines|directives)\b"
             r"(?! (?:in|within|from|inside|contained|embedded|found|that|it|which|on|you find))",
         ),
         (
             Signal.OVERRIDE,
-            "override|bypass|discard",
+            "override|bypass|discard&instruction|prompt|guid|guardrail|directive",
             r"(?<!not )(?<!n't )(?<!never )\b(?:override|bypass|discard) (?:all |any )?(?:of )?"
             r"(?:your|previous|prior|system|safety)(?: [\w']{1,20}){0,2}"
             r" (?:instructions?|prompts?|guidelines|guardrails|directives)\b",
@@ -100,14 +123,14 @@ _PATTERNS: tuple[tuple[Signal, tuple[str, ...], re.Pattern[str]], ...] = tuple(
         ),
         (
             Signal.OVERRIDE,
-            "assistant|model|agent",
+            "assistant|model|agent&must|shall|has to&follow|obey|execute|comply|perform|ignore",
             r"\b(?:the |this )(?:ai |language )?(?:assistant|model|agent) (?:must|shall|has to)"
             r" (?:now |always |first |immediately |silently )*"
             r"(?:follow|obey|execute|comply|perform|ignore)\b",
         ),
         (
             Signal.OVERRIDE,
-            "system",
+            "system&:|]|>",
             r"(?<!operating )(?<!file )\bsystem(?: message| prompt| override| note| instruction)?"
             r" ?(?::|\]|>) ?(?:you (?:must|are|should)|the (?:assistant|model) (?:must|should)"
             r"|ignore|from now|never tell)\b",
@@ -119,13 +142,13 @@ _PATTERNS: tuple[tuple[Signal, tuple[str, ...], re.Pattern[str]], ...] = tuple(
         ),
         (
             Signal.CONCEALMENT,
-            "user|human|operator|anyone|anybody|people",
+            "not |never|n't|dont&tell|inform|warn&user|human|operator|anyone|anybody|people",
             rf"(?<!does )(?<!will ){_NOT}(?: ever| even)? (?:tell|inform|warn) {_USER}"
             r"(?! (?:how|which|to|if|whether)\b)",
         ),
         (
             Signal.CONCEALMENT,
-            "user|human|operator|anyone|anybody|people",
+            "not |never|n't|dont&notify|alert&user|human|operator|anyone|anybody|people",
             rf"(?<!does )(?<!will ){_NOT}(?: ever| even)? (?:notify|alert) {_USER}"
             r" (?:about|of|that)\b",
         ),
@@ -141,24 +164,27 @@ _PATTERNS: tuple[tuple[Signal, tuple[str, ...], re.Pattern[str]], ...] = tuple(
         ),
         (
             Signal.CONCEALMENT,
-            "user|human|operator|anyone|anybody|people",
+            "not |never|n't|dont&reveal|disclose|expose|show|display|share|discuss|explain|describe"
+            "|report&user|human|operator|anyone|anybody|people",
             rf"{_NOT}(?: ever| even)? (?:reveal|disclose|expose|show|display|share|discuss|explain"
             rf"|describe|report) {_THIS}(?: [\w']{{1,20}}){{0,5}} (?:to|with) {_USER}",
         ),
         (
             Signal.CONCEALMENT,
-            "let",
+            " let &know|see|notice|find out|realize",
             rf"\b(?:not|never|n't)(?: even)? let {_USER} (?:know|see|notice|find out|realize)",
         ),
         (
             Signal.CONCEALMENT,
-            "user|human|operator",
+            "user|human|operator|anyone|anybody|people"
+            "&must not|mustn't|should not|shouldn't|shall not|may not"
+            "&know|notice|realize|find out|told|informed|aware",
             rf"{_USER} (?:must|should|shall|may)(?: not|n't)(?: ever)? (?:know|notice|realize"
             r"|find out|be (?:told|informed|made aware|aware))\b",
         ),
         (
             Signal.CONCEALMENT,
-            "keep|hide|conceal|withhold",
+            "keep|hide|conceal|withhold& from ",
             r"\b(?:keep|hide|conceal|withhold) (?:all of )?(?:this|it|that|these|what you"
             rf"|the (?:fact|instructions?))\b(?: [\w']{{1,20}}){{0,5}} from {_USER}",
         ),
@@ -169,19 +195,8 @@ _PATTERNS: tuple[tuple[Signal, tuple[str, ...], re.Pattern[str]], ...] = tuple(
         ),
         (
             Signal.THEFT,
-            "before|after|when|order|prior|must|should|shall|need|have|please|first|always|sure|also"
-            "|then",
-            rf"{_FRAME} (?:[\w',]{{1,20}} ){{0,4}}?{_TAKE}\b[^!?]{{0,80}}?{_PRIVATE_FILE}",
-        ),
-        (
-            Signal.THEFT,
-            "parameter|argument|field|as |into|in ",
-            rf"(?<!not )\b{_TAKE}\b[^!?]{{0,60}}?{_PRIVATE_FILE}[^!?]{{0,60}}\b(?:and|then|to)\b"
-            rf"[^.!?]{{0,20}}\b(?:{_GIVE}|include|put|provide)\b",
-        ),
-        (
-            Signal.THEFT,
-            "environment|env |prompt|key|token|passwords|credentials",
+            "environment|env vars|system prompt| key| token|passwords|credentials&http|parameter"
+            "|argument|field|this tool|this server|sidenote|note|context",
             rf"(?<!not )(?<!never )(?<!n't )\b{_GIVE}\b (?:me |us )?"
             rf"(?:all |any |the |your |every |its |user'?s? ){{1,3}}(?:[\w]{{1,20}} ){{0,2}}"
             rf"{_PRIVATE_THING}[^.!?]{{0,40}}"
@@ -196,6 +211,15 @@ _PATTERNS: tuple[tuple[Signal, tuple[str, ...], re.Pattern[str]], ...] = tuple(
     )
 )
 
+_FILE = re.compile(_PRIVATE_FILE)
+_TAKES = re.compile(rf"\b{_TAKE}\b(?=[^!?]*$)")
+_FRAMED = re.compile(rf"{_FRAME} (?:[\w',]{{1,20}} ){{0,4}}$")
+_HANDED_ON = re.compile(
+    rf"[^!?]{{0,60}}\b(?:and|then|to)\b[^.!?]{{0,20}}\b(?:{_GIVE}|include|put|provide)\b"
+)
+NEAR, FRAME_REACH, ENOUGH = 80, 160, 100
+"""Characters between a verb and its object, and before the verb; matches that are looked at."""
+
 _HARMLESS = re.compile(r"\b(?:keys?|tokens?|secrets?|passwords?|pin|internal|raw)\b")
 """Keeping these to oneself is good advice, not concealment."""
 _TALKS_ABOUT = re.compile(
@@ -203,7 +227,10 @@ _TALKS_ABOUT = re.compile(
     r"|protect|defen[ds]|reject|catch|attempt|attack|inject|jailbreak|malicious|phrase|pattern"
     r"|example|such as|e\.g\.|for instance|like|test|poison|suspicious|known)"
 )
-_ATTACK_NOUN = re.compile(r"\b(?:attempts?|attacks?|injections?|jailbreaks?|phrases?|patterns?)\b")
+_ATTACK_NOUN = re.compile(
+    r"\b(?:attempts?|attacks?|injections?|jailbreaks?|phrases?|patterns?)\b"
+    r"|\b(?:text|content|prompts?|messages?|inputs?) (?:that|which) (?:asks?|tells?|tries)\b"
+)
 _OPENING = "\"'`“‘«„("
 _CLOSING = "\"'`”’»“)"
 
@@ -227,31 +254,59 @@ def _folded(word: str) -> str:
 def judge(text: str) -> tuple[Order, ...]:
     """The orders in a text, one a pattern, in the order of the patterns."""
     form = plain(text)
-    found: list[Order] = []
+    spans = [(signal, pattern.finditer(form)) for signal, pattern in _tried(form)]
+    found = [_order(form, signal, (one.span() for one in matches)) for signal, matches in spans]
+    found.append(_order(form, Signal.THEFT, _thefts(form)))
+    return tuple(order for order in found if order is not None)
+
+
+def _tried(form: str) -> Iterator[tuple[Signal, re.Pattern[str]]]:
+    """The patterns for which the text holds a word of each group."""
     for signal, triggers, pattern in _PATTERNS:
-        if not any(trigger in form for trigger in triggers):
-            continue
-        matches = [
-            match
-            for match in pattern.finditer(form)
-            if not (signal is Signal.CONCEALMENT and _HARMLESS.search(match[0]))
-        ]
-        if not matches:
-            continue
-        live = [match for match in matches if not _described(form, match)]
-        best = (live or matches)[0]
-        found.append(Order(signal, best[0][:200], described=not live))
-    return tuple(found)
+        if all(any(one in form for one in group) for group in triggers):
+            yield signal, pattern
 
 
-def _described(form: str, match: re.Match[str]) -> bool:
+def _order(form: str, signal: Signal, spans: Iterable[tuple[int, int]]) -> Order | None:
+    """The first span that is meant, else the first one at all.
+
+    A text with more than ``ENOUGH`` of them is meant: nobody describes that much.
+    """
+    first: tuple[int, int] | None = None
+    for number, (start, end) in enumerate(spans):
+        if signal is Signal.CONCEALMENT and _HARMLESS.search(form, start, end):
+            continue
+        if number >= ENOUGH or not _described(form, start, end):
+            return Order(signal, form[start:end][:200], described=False)
+        first = first or (start, end)
+    return Order(signal, form[slice(*first)][:200], described=True) if first else None
+
+
+def _thefts(form: str) -> Iterator[tuple[int, int]]:
+    """Private files that the reader shall take, in so many words, or take and hand on."""
+    if not any(trigger in form for trigger in _FILE_TRIGGERS):
+        return
+    for file in islice(_FILE.finditer(form), 2 * ENOUGH):
+        near = max(0, file.start() - NEAR)
+        handed_on = _HANDED_ON.match(form, file.end(), file.end() + FRAME_REACH)
+        for verb in _TAKES.finditer(form[near : file.start()]):
+            start = near + verb.start()
+            before = form[max(0, start - FRAME_REACH) : start]
+            if framed := _FRAMED.search(before):
+                yield start - len(before) + framed.start(), file.end()
+            elif handed_on and not before.endswith("not "):
+                yield start, handed_on.end()
+
+
+def _described(form: str, begin: int, finish: int) -> bool:
     """The sentence talks about attacks, and the words are a quotation or an example of one."""
-    start = max(form.rfind(end, 0, match.start()) for end in (". ", "! ", "? ", "; "))
-    before = form[max(start, match.start() - 300, 0) : match.start()]
+    reach = max(0, begin - 300)
+    start = max(form.rfind(end, reach, begin) for end in (". ", "! ", "? ", "; "))
+    before = form[max(start, reach) : begin]
     if not _TALKS_ABOUT.search(before):
         return False
     opened = before.rstrip()[-1:]
-    after = form[match.end() : match.end() + 120]
+    after = form[finish : finish + 120]
     quoted = any(mark in before for mark in _OPENING) and any(mark in after for mark in _CLOSING)
     return (bool(opened) and opened in _OPENING) or quoted or bool(_ATTACK_NOUN.search(before))
 
