@@ -54,13 +54,22 @@ class DockerfileMissing(BadInput):
 class ContextRejected(BadInput):
     """The build context is unusable: not a folder, too large, unreadable."""
 
-    next_step = "Add a .dockerignore that leaves out what the image does not need."
+    next_step = (
+        "Name the folder that holds the Dockerfile; "
+        "a .dockerignore leaves out what the image does not need."
+    )
 
 
 class ImageMissing(BadInput):
     """The image named by --image is neither in the engine nor to be pulled."""
 
     next_step = "Check the reference with `docker image inspect REF` or `docker pull REF`."
+
+
+class NothingToRun(BadInput):
+    """The image says nothing about what is to be started."""
+
+    next_step = "Give it an ENTRYPOINT or CMD, or name the server's command after `--`."
 
 
 class ReportUnreadable(BadInput):
@@ -107,3 +116,14 @@ class Interrupted(SandboxError):
     """SIGINT or SIGTERM arrived; what was learned so far has been written."""
 
     next_step = "Nothing is left running; start it again when you like."
+
+
+class Fault(SandboxError):
+    """Our own code failed in a way it does not foresee."""
+
+    next_step = "Run it again as `mcp-sandbox --debug …` and report what it prints."
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(
+            f"This is a fault of mcp-sandbox itself: {type(cause).__name__}: {str(cause)[:500]}"
+        )

@@ -330,6 +330,8 @@ class SessionEnd(StrEnum):
     """Too many calls in a row timed out."""
     BUDGET = "budget"
     """The session's byte or time budget was used up."""
+    BROKEN_OFF = "broken-off"
+    """We ended it: the run was interrupted, or the engine or the output folder failed."""
 
 
 class CallStatus(StrEnum):
@@ -475,6 +477,8 @@ class Identity:
     name: str
     version: str
     capabilities: dict[str, Json] = field(default_factory=dict)
+    roots: tuple[str, ...] = ("/tmp",)  # noqa: S108 - the one writable folder of the container
+    """Folders named to a server that asks for its client's roots: those it may work in."""
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def parse_assignment(value: str) -> str:
     """Check one ``NAME=VALUE``."""
     name, equals, _ = value.partition("=")
     if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        raise ValueError(f"expected NAME=VALUE, got {value!r}")
+        raise ValueError("expected NAME=VALUE")
     if "\0" in value:
         raise ValueError("a NUL character cannot stand in the environment")
     return value
@@ -168,5 +168,8 @@ def load(values: dict[str, Any]) -> Settings:
             hint = f"; did you mean {option(near[0])}?" if near else ""
             raise BadInput(f"There is no option {option(name)}{hint}.") from error
         text = first["msg"].removeprefix("Value error, ")
-        where = f"{option(name)}: " if name else ""
-        raise BadInput(f"{where}{text}.") from error
+        if not name:
+            raise BadInput(f"{text[0].upper()}{text[1:]}.") from error
+        # What follows --env may be a secret.
+        given = "" if name == "env" else f" {str(first['input'])[:100]}"
+        raise BadInput(f"{option(name)}{given}: {text[0].lower()}{text[1:]}.") from error

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from mcp_sandbox import pipeline
-from mcp_sandbox.errors import SandboxError
+from mcp_sandbox.errors import OutputFailed
 from mcp_sandbox.model import Finding, Report, RiskClass, RuleInfo, Verdict
 from mcp_sandbox.report.escape import terminal
 
@@ -29,18 +31,37 @@ SHOWN_FINDINGS = 30
 """Findings printed on stdout; all of them are in the report."""
 
 
-def stdout() -> Console:
-    """Standard output; long lines are left to the terminal."""
-    return Console(soft_wrap=True, highlight=False)
+class Paper(Console):
+    """A console that fails where nobody reads: rich would exit 1, which says that a gate failed."""
+
+    def on_broken_pipe(self) -> None:
+        """Called while the error is handled; pass it on."""
+        raise  # noqa: PLE0704 - the error that rich is handling
+
+
+@contextmanager
+def printing() -> Iterator[Console]:
+    """Standard output; long lines are left to the terminal.
+
+    Raises ``OutputFailed`` when it cannot be written: a closed pipe, a full disk.
+    """
+    try:
+        yield Paper(soft_wrap=True, highlight=False)
+        sys.stdout.flush()
+    except OSError as error:
+        raise OutputFailed(
+            f"Standard output could not be written: {error.strerror}.",
+            next_step="Send it to where there is room for it and somebody who reads.",
+        ) from error
 
 
 def print_answer(report: Report, *, as_json: bool, folder: Path | None) -> None:
     """The verdict first, then why, then the findings, worst first; or the whole report as JSON."""
-    if as_json:
-        sys.stdout.buffer.write(pipeline.rendered(report))
-        sys.stdout.flush()
-        return
-    print_report(stdout(), report, folder=folder)
+    with printing() as console:
+        if as_json:
+            sys.stdout.buffer.write(pipeline.rendered(report))
+        else:
+            print_report(console, report, folder=folder)
 
 
 def print_report(console: Console, report: Report, *, folder: Path | None) -> None:
@@ -66,7 +87,7 @@ def print_report(console: Console, report: Report, *, folder: Path | None) -> No
         console.print(_finding_line(finding))
     if len(report.findings) > SHOWN_FINDINGS:
         console.print(f"  … {len(report.findings) - SHOWN_FINDINGS} more in the report")
-    if not report.findings:
+    if not report.findings and report.verdict is not Verdict.ERROR:
         console.print("  no findings")
     if folder is not None:
         console.print(Text(f"report: {folder}"))
@@ -91,13 +112,3 @@ def print_rule(console: Console, info: RuleInfo) -> None:
         ("fix", info.fix),
     ):
         console.print(Text(f"{name:>6}  ", "dim").append(text, "default"))
-
-
-def print_error(error: SandboxError) -> None:
-    """One sentence, what supports it, and the way out; to standard error."""
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print(Text("error: ", "bold red").append(terminal(error.what), "default"))
-    if error.detail:
-        console.print(Text(terminal(error.detail, lines=True), "dim"))
-    if error.next_step:
-        console.print(Text(f"  → {terminal(error.next_step)}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 from rich.console import Console
 from rich.live import Live
@@ -21,7 +22,8 @@ class PlainProgress:
 
     def phase(self, name: str) -> None:
         """Print the phase and the time since the start."""
-        self._console.print(f"[{time.monotonic() - self._start:6.1f} s] {name}", markup=False)
+        with suppress(OSError):  # a log that nobody reads is no reason to end a scan
+            self._console.print(f"[{time.monotonic() - self._start:6.1f} s] {name}", markup=False)
 
     def doing(self, what: str) -> None:
         """Calls are too many to print."""

@@ -10,14 +10,14 @@ import itertools
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from mcp_sandbox import __version__, locate, planted, rules
-from mcp_sandbox.errors import Interrupted, SandboxError
+from mcp_sandbox.errors import Fault, Interrupted, NothingToRun, OutputFailed, SandboxError
 from mcp_sandbox.image import ImageStore
 from mcp_sandbox.model import (
-    Coverage,
     ImageFacts,
     ItemKind,
     Json,
@@ -28,9 +28,9 @@ from mcp_sandbox.model import (
     RunFacts,
     Verdict,
 )
-from mcp_sandbox.pipeline.judging import judge, rejudge, rendered, rule_infos
+from mcp_sandbox.pipeline.judging import judge, rejudge, rendered, rule_infos, unfinished
 from mcp_sandbox.pipeline.results import REPORT, SARIF, SUMMARY, Results
-from mcp_sandbox.pipeline.sessions import Held, Observer, Tools, hold
+from mcp_sandbox.pipeline.sessions import Held, Observer, Tools, hold, unanswered
 from mcp_sandbox.pipeline.upkeep import Check, clean, examine
 from mcp_sandbox.probe.hostile import Targets
 from mcp_sandbox.report import json as report_json
@@ -41,6 +41,7 @@ from mcp_sandbox.settings import Settings
 __all__ = [
     "Check",
     "Observer",
+    "Outcome",
     "clean",
     "examine",
     "judge",
@@ -52,6 +53,9 @@ __all__ = [
 
 SWEEP_AGE = 3600
 """Seconds after its announced end at which another run's leftovers may be removed."""
+
+LEAVING_TIME = 5.0
+"""Seconds: who stops a run does not wait long for it to be cleared away."""
 
 CLOSING_TIME = 120
 """Seconds added to the probing's limit before another run may take this one for dead."""
@@ -112,25 +116,49 @@ class _Learned:
         )
 
 
-def scan(settings: Settings, observer: Observer, environment: Mapping[str, str]) -> Report:
+@dataclass(frozen=True)
+class Outcome:
+    """What a scan brought."""
+
+    report: Report
+    failure: SandboxError | None = None
+    """What broke the run off, or kept the server from ever answering."""
+
+
+def scan(settings: Settings, observer: Observer, environment: Mapping[str, str]) -> Outcome:
     """Do the whole job and write its results below ``settings.out``.
 
     ``environment``: what the build's own process may see of ours.
 
-    Raises ``SandboxError`` when the run broke off; the report with verdict ``error`` has been
-    written by then, unless the output folder itself is the trouble.
+    A run that broke off has a failure, and a report (written too) of what was learned until then.
+    Raises ``SandboxError`` when the output folder itself is the trouble.
     """
     run_id = secrets.token_hex(6)
     clock = _Clock(observer)
     results = Results(settings.out)
     learned = _Learned(versions={"mcp-sandbox": __version__})
+    # Stands there until the end, so that not even a kill leaves a folder that looks clean.
+    _write(results, unfinished(None, Interrupted("The run did not come to its end.")), settings)
     try:
         _Scan(settings, clock, results, learned, run_id, environment).learn()
-    except (SandboxError, KeyboardInterrupt) as error:
-        failure = error if isinstance(error, SandboxError) else Interrupted("Interrupted.")
-        _write(results, _broken_off(settings, learned, clock.facts(run_id), failure), settings)
-        raise failure from error
-    clock.phase("judge")
+        clock.phase("judge")
+        report = _judged(settings, learned)
+        mute = unanswered(learned.held, learned.image, learned.versions, settings)
+        report = replace(report, versions=learned.versions, run=clock.facts(run_id))
+        _write(results, report, settings, answered=mute is None)
+        return Outcome(report, mute)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - told, with what was learned
+        broken = _failure(error)
+    report = unfinished(learned.observations(settings), broken, settings.profile)
+    report = replace(report, seed=settings.seed, versions=learned.versions, run=clock.facts(run_id))
+    try:
+        _write(results, report, settings)
+    except OutputFailed as unwritten:
+        broken.detail = "\n".join(part for part in (broken.detail, unwritten.what) if part)
+    return Outcome(report, broken)
+
+
+def _judged(settings: Settings, learned: _Learned) -> Report:
     observations = learned.observations(settings)
     assert observations is not None  # noqa: S101 - learn raises when there is no image
     report = judge(
@@ -139,9 +167,15 @@ def scan(settings: Settings, observer: Observer, environment: Mapping[str, str])
         fail_below=settings.fail_below,
         fail_on=settings.fail_on,
     )
-    report = replace(report, seed=settings.seed, versions=learned.versions, run=clock.facts(run_id))
-    _write(results, report, settings)
-    return report
+    return replace(report, seed=settings.seed)
+
+
+def _failure(error: BaseException) -> SandboxError:
+    if isinstance(error, SandboxError):
+        return error
+    made = Interrupted("Interrupted.") if isinstance(error, KeyboardInterrupt) else Fault(error)
+    made.__cause__ = error
+    return made
 
 
 @dataclass
@@ -166,8 +200,11 @@ class _Scan:
             self.clock.phase("build" if self.settings.image is None else "image")
             self.learned.image = image = self._image(store)
             self._probe(engine, image)
-        finally:
             store.remove_built()
+        except BaseException:
+            # Once more, for all that this run made: a signal may have broken off the removal.
+            engine.clean(self.run_id, within=LEAVING_TIME)
+            raise
         self.clock.phase("locate")
         self.learned.definitions = _definitions(self.settings, self.learned)
 
@@ -185,6 +222,11 @@ class _Scan:
 
     def _probe(self, engine: Engine, image: ImageFacts) -> None:
         settings = self.settings
+        launch = image.launch
+        if not (launch.entrypoint or launch.command or settings.args):
+            raise NothingToRun(
+                f"The image {image.reference!r} has neither an ENTRYPOINT nor a CMD."
+            )
         sandbox = Sandbox(
             engine,
             image,
@@ -196,7 +238,7 @@ class _Scan:
             lifetime=settings.timeout + CLOSING_TIME,
         )
         self.clock.phase("plant")
-        with sandbox:
+        with sandbox, ExitStack() as files:
             folders = _folders(image, settings)
             bait = planted.make(self.run_id, home=sandbox.home(), directories=folders)
             sandbox.plant(bait.files, bait.appended)
@@ -208,6 +250,7 @@ class _Scan:
                 planted_file=bait.outside_file,
                 ssh_key=bait.ssh_key,
                 directories=folders,
+                neighbour=bait.neighbour,
             )
             tools = Tools(
                 sandbox=sandbox,
@@ -215,7 +258,7 @@ class _Scan:
                 targets=targets,
                 environment=bait.environment,
                 matcher=matcher,
-                record_for=lambda name: self.results.transcript(name, matcher),
+                record_for=lambda name: files.enter_context(self.results.transcript(name, matcher)),
                 observer=self.clock,
                 numbers=itertools.count(1),
             )
@@ -254,35 +297,11 @@ def _definitions(settings: Settings, learned: _Learned) -> dict[str, Location]:
     return locate.locate(settings.context, None, subjects, build.dockerfile if build else None)
 
 
-def _broken_off(
-    settings: Settings, learned: _Learned, run: RunFacts, failure: SandboxError
-) -> Report:
-    """The report of a run that did not come to its end: findings so far, and no score."""
-    observations = learned.observations(settings)
-    findings = () if observations is None else rules.evaluate(observations, settings.profile)
-    return Report(
-        verdict=Verdict.ERROR,
-        score=None,
-        multiplier_class="",
-        score_detail=None,
-        gate=(),
-        findings=findings,
-        coverage=Coverage(missing=(failure.what,)),
-        observations=observations,
-        profile=settings.profile,
-        seed=settings.seed,
-        error=" ".join(part for part in (failure.what, failure.next_step) if part),
-        versions=learned.versions,
-        run=run,
-    )
-
-
-def _write(results: Results, report: Report, settings: Settings) -> None:
+def _write(results: Results, report: Report, settings: Settings, *, answered: bool = True) -> None:
     category = f"mcp-sandbox/{settings.context.resolve().name if settings.context else 'image'}"
     results.write(REPORT, report_json.dump(report))
     known: tuple[RuleInfo, ...] = rules.ALL
-    if report.verdict is not Verdict.ERROR:
-        # No SARIF for a run that broke off: an empty one would close the alerts of the last.
+    if answered and report.verdict is not Verdict.ERROR:
         root = locate.root(settings.context) if settings.context else None
         made = sarif.render(
             report,
@@ -292,4 +311,7 @@ def _write(results: Results, report: Report, settings: Settings) -> None:
             read=(lambda path: locate.read(root, path)) if root else None,
         )
         results.write(SARIF, made.data)
+    else:
+        # No SARIF for a run that broke off: an empty one would close the alerts of the last.
+        results.remove(SARIF)
     results.write(SUMMARY, markdown.render(report, known).encode())

@@ -7,8 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from mcp_sandbox import coverage, policy, rules, score
-from mcp_sandbox.errors import ReportUnreadable
-from mcp_sandbox.model import Observations, Profile, Report, RuleInfo
+from mcp_sandbox.errors import ReportUnreadable, SandboxError
+from mcp_sandbox.model import (
+    Coverage,
+    Finding,
+    Observations,
+    Profile,
+    Report,
+    RuleInfo,
+    Verdict,
+)
 from mcp_sandbox.report import json as report_json
 
 
@@ -44,23 +52,63 @@ def judge(
     )
 
 
+def unfinished(
+    observations: Observations | None, failure: SandboxError, profile: Profile = Profile.DEFAULT
+) -> Report:
+    """The report of a run that did not come to its end: the findings so far, and no score."""
+    limits: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    if observations is not None:
+        try:
+            findings = rules.evaluate(observations, profile)
+        except Exception as error:  # noqa: BLE001 - a fault of a rule may be what broke the run off
+            limits = (f"all findings: a rule failed ({type(error).__name__}: {str(error)[:200]})",)
+    return Report(
+        verdict=Verdict.ERROR,
+        score=None,
+        multiplier_class="",
+        score_detail=None,
+        gate=(),
+        findings=findings,
+        coverage=Coverage(missing=(failure.what,)),
+        observations=observations,
+        profile=profile,
+        error=" ".join(part for part in (failure.what, failure.next_step) if part),
+        limits=limits,
+    )
+
+
 def rejudge(path: Path, *, profile: Profile, fail_below: float, fail_on: Collection[str]) -> Report:
     """Judge the observations of a saved report again.
 
-    Raises ``ReportUnreadable`` when the file is none, or holds no observations.
+    A run that broke off stays one: what it did not come to cannot be judged. Raises
+    ``ReportUnreadable`` when the file is none, or holds no observations.
     """
-    saved = report_json.load(_read(path))
-    if saved.observations is None:
+    data = _read(path)
+    try:
+        saved = report_json.load(data)
+    except ReportUnreadable as error:
+        raise ReportUnreadable(f"{path}: {error.what}") from error
+    seen = saved.observations
+    if seen is None:
         raise ReportUnreadable(f"{path} holds no observations: {saved.error}")
-    report = judge(saved.observations, profile=profile, fail_below=fail_below, fail_on=fail_on)
+    if saved.error:
+        report = replace(
+            unfinished(seen, SandboxError(saved.error), profile), coverage=saved.coverage
+        )
+    else:
+        report = judge(seen, profile=profile, fail_below=fail_below, fail_on=fail_on)
     return replace(report, seed=saved.seed, versions=saved.versions, run=saved.run)
 
 
 def _read(path: Path) -> bytes:
+    """Not much more than a report may have: what is larger is refused by its reader."""
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ReportUnreadable(f"{path} cannot be read: {error.strerror}.") from error
+        with path.open("rb") as file:
+            return file.read(report_json.MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise ReportUnreadable(f"{path} cannot be read: {why}.") from error
 
 
 def rendered(report: Report) -> bytes:

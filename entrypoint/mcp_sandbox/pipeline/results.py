@@ -6,8 +6,9 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any
 
 from mcp_sandbox.errors import BadInput, OutputFailed
 from mcp_sandbox.planted import Matcher
@@ -32,23 +33,40 @@ class Results:
     """
 
     def __init__(self, folder: Path) -> None:
+        """Make the folder, and remove the results of an earlier run from it.
+
+        Raises ``BadInput`` when it cannot be used.
+        """
         self._folder = folder
+        self._owner: tuple[int, int] | None = None
         try:
-            existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-            owner = existing.stat()
-            self._owner = (owner.st_uid, owner.st_gid) if os.geteuid() == 0 else None
-            missing = [p for p in (folder / EVIDENCE, folder) if not p.exists()]
-            (folder / EVIDENCE).mkdir(parents=True, exist_ok=True)
+            for place in (folder, folder / EVIDENCE):
+                # The folder often lies in the checkout that is scanned, and its author may have
+                # put links there that lead to other files of this machine.
+                if place.is_symlink():
+                    raise BadInput(
+                        f"--out {place} is a link.",
+                        next_step="Name the folder itself that the results go to.",
+                    )
+            existing = next(p for p in folder.absolute().parents if p.exists())
+            place = folder if folder.exists() else existing
+            owner = place.stat()
+            if os.geteuid() == 0:
+                self._owner = (owner.st_uid, owner.st_gid)
+            evidence = folder.absolute() / EVIDENCE
+            missing = [p for p in (evidence, *evidence.parents) if not p.exists()]
+            evidence.mkdir(parents=True, exist_ok=True)
             for path in missing:
                 self._give(path)
             for old in (REPORT, SARIF, SUMMARY):
                 # A result of an earlier run must not pass for one of this run.
                 (folder / old).unlink(missing_ok=True)
-            for old_evidence in (folder / EVIDENCE).glob("*.jsonl"):
+            for old_evidence in evidence.glob("*.jsonl"):
                 old_evidence.unlink()
         except OSError as error:
             raise BadInput(
-                f"--out {folder}: {error.strerror}.", next_step="Choose another folder with --out."
+                f"--out {folder} cannot be used: {error.strerror}.",
+                next_step="Choose another folder with --out.",
             ) from error
 
     def path(self, name: str) -> Path:
@@ -63,12 +81,22 @@ class Results:
         final = self._folder / name
         partial = final.with_name(final.name + ".partial")
         try:
-            partial.write_bytes(data)
-            self._give(partial)
+            with self._new(partial, "wb") as file:
+                file.write(data)
             partial.replace(final)
         except OSError as error:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
             raise OutputFailed(f"{final} could not be written: {error.strerror}.") from error
+
+    def remove(self, name: str) -> None:
+        """Remove a result that does not hold any more. Raises ``OutputFailed``."""
+        try:
+            (self._folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputFailed(
+                f"{self._folder / name} could not be removed: {error.strerror}."
+            ) from error
 
     @contextmanager
     def transcript(self, name: str, matcher: Matcher) -> Iterator[Record]:
@@ -80,29 +108,41 @@ class Results:
         path = self._folder / EVIDENCE / f"{name}.jsonl"
         start = time.monotonic()
         room = MAX_TRANSCRIPT
+        failed = f"{path} could not be written"
         try:
-            with path.open("w", encoding="utf-8") as file:
-                self._give(path)
+            with self._new(path, "w") as file:
 
                 def record(direction: str, data: bytes) -> None:
                     nonlocal room
                     if room <= 0:
                         return
-                    text = data[:MAX_LINE].decode("utf-8", "replace").rstrip("\n")
-                    # What we send never holds a planted secret.
+                    text = data.decode("utf-8", "replace").rstrip("\n")
+                    if direction == "in":  # what we send never holds a planted secret
+                        text = matcher.mask(text)  # before it is cut: half of one is not recognised
                     entry: dict[str, object] = {
                         "t": round(time.monotonic() - start, 4),
                         "dir": direction,
-                        "line": text if direction == "out" else matcher.mask(text),
+                        "line": text[:MAX_LINE],
                     }
                     if len(data) > MAX_LINE:
                         entry["bytes"] = len(data)
-                    room -= file.write(json.dumps(entry) + "\n")
+                    try:
+                        room -= file.write(json.dumps(entry) + "\n")
+                    except OSError as error:
+                        raise OutputFailed(f"{failed}: {error.strerror}.") from error
 
                 yield record
         except OSError as error:
-            raise OutputFailed(f"{path} could not be written: {error.strerror}.") from error
+            raise OutputFailed(f"{failed}: {error.strerror}.") from error
+
+    def _new(self, path: Path, mode: str) -> IO[Any]:
+        """A new file in place of whatever stood there; a link is replaced, not followed."""
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+        if self._owner is not None:
+            os.fchown(descriptor, *self._owner)
+        return open(descriptor, mode, encoding=None if "b" in mode else "utf-8")  # noqa: PTH123
 
     def _give(self, path: Path) -> None:
         if self._owner is not None:
-            os.chown(path, *self._owner)
+            os.chown(path, *self._owner, follow_symlinks=False)

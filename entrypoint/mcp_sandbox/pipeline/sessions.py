@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from mcp_sandbox.model import (
     ContainerFacts,
     Era,
     Identity,
+    ImageFacts,
     Json,
     Relaxation,
     Session,
@@ -60,8 +61,14 @@ class Observer(Protocol):
         """
 
 
-RecordFor = Callable[[str], AbstractContextManager[Record]]
+RecordFor = Callable[[str], Record]
 """Opens the transcript file of one session by its name."""
+
+LAST_LINES = 10
+"""Lines of standard error shown when the server did not start."""
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
+"""The engine's name for its machine -> the images' name."""
 
 
 @dataclass
@@ -97,7 +104,7 @@ def hold(tools: Tools, held: Held) -> None:
         return Plan(
             role=role,
             era=era,
-            identity=identity,
+            identity=replace(identity, roots=(*tools.targets.directories, *identity.roots)),
             targets=tools.targets,
             start_timeout=tools.settings.start_timeout,
             call_timeout=tools.settings.call_timeout,
@@ -122,7 +129,8 @@ def hold(tools: Tools, held: Held) -> None:
     _continue_main(tools, held, transcript, main, deadline)
     for running in (identity, second_era):
         tools.observer.phase(f"start: {running.plan.role}")
-        running.open()
+        with running.keeping(held):
+            running.open()
         running.work(held)
 
 
@@ -146,13 +154,16 @@ def _start_main(
         except ServerNotStarted as error:
             held.attempts.append(StartAttempt(relaxation, f"not started: {error.detail}"))
             if (step := next(ladder, None)) is None:
-                raise
+                return None
             relaxation = step
             continue
-        if running.open():
+        with running.keeping(held):
+            answered = running.open()
+        if answered:
             held.attempts.append(StartAttempt(relaxation, "answered"))
             return running
-        session = running.close()
+        with running.keeping(held):
+            session = running.close()
         ended = session.transcript.end
         held.attempts.append(_failed(relaxation, session))
         if ended is SessionEnd.REFUSED and era is Era.HANDSHAKE:
@@ -194,7 +205,8 @@ def _continue_main(
         )
         tools.observer.phase(f"start: fresh container {restart}")
         running = _Running(tools, plan, relaxation)
-        running.open()
+        with running.keeping(held):
+            running.open()
         transcript = running.work(held)
         calls += len(transcript.calls)
     if transcript.resume_at is not None:
@@ -214,14 +226,13 @@ class _Running:
         self._server: Server = tools.sandbox.start(
             relaxation=relaxation, environment=tools.environment, name=name
         )
-        self._file = ExitStack()
         matcher = tools.matcher
         self._prober = Prober(
             self._server.stream,
             plan,
             find=matcher.find,
             mask=matcher.mask,
-            record=self._file.enter_context(tools.record_for(name)),
+            record=tools.record_for(name),
             progress=tools.observer.doing,
         )
 
@@ -232,17 +243,22 @@ class _Running:
             self._server.processes()
         return answered
 
+    @contextmanager
+    def keeping(self, held: Held) -> Iterator[None]:
+        """Interrupted, or the engine is gone meanwhile: what was seen so far still counts."""
+        try:
+            yield
+        except BaseException:
+            held.sessions.append(self._broken_off())
+            raise
+
     def work(self, held: Held) -> Transcript:
         """Do the plan if the server answered, stop the server, keep what was seen."""
-        if self._prober.answered:
-            self._tools.observer.phase(f"probe: {self.plan.role}")
-            try:
+        with self.keeping(held):
+            if self._prober.answered:
+                self._tools.observer.phase(f"probe: {self.plan.role}")
                 self._prober.work()
-            except BaseException:
-                # Interrupted, or the engine is gone: what was seen so far still counts.
-                held.sessions.append(self._broken_off())
-                raise
-        session = self.close()
+            session = self.close()
         held.sessions.append(session)
         return session.transcript
 
@@ -251,14 +267,13 @@ class _Running:
         self._tools.observer.phase(f"stop: {self.plan.role}")
         matcher = self._tools.matcher
         container = self._server.finish(find=matcher.find, mask=matcher.mask)
-        transcript = self._prober.transcript()
-        self._file.close()
-        return Session(transcript, container)
+        return Session(self._prober.transcript(), container)
 
     def _broken_off(self) -> Session:
         """What was seen until now; the sandbox removes the container."""
         transcript = self._prober.transcript()
-        self._file.close()
+        if transcript.end is SessionEnd.COMPLETED:  # as it would have been
+            transcript = replace(transcript, end=SessionEnd.BROKEN_OFF)
         container = ContainerFacts(
             relaxation=self.relaxation,
             user="",
@@ -266,3 +281,42 @@ class _Running:
             witnesses={witness.value: "the run was broken off" for witness in Witness},
         )
         return Session(transcript, container)
+
+
+def unanswered(
+    held: Held, image: ImageFacts | None, engine: Mapping[str, str], settings: Settings
+) -> ServerNotStarted | None:
+    """Why the server never answered, and the way out; ``None`` when it did.
+
+    ``engine``: what the engine says of itself.
+    """
+    if any(one.outcome == "answered" for one in held.attempts):
+        return None
+    last = held.attempts[-1]
+    end = held.sessions[-1].transcript.end if held.sessions else None
+    detail = "\n".join(last.stderr.rstrip().splitlines()[-LAST_LINES:])
+    way_out = ""
+    if end is None:
+        what = "The engine could not start the server"
+        detail = last.outcome.removeprefix("not started: ")
+        way_out = "Check the image's ENTRYPOINT and CMD, or name its command after `--`."
+    elif end is SessionEnd.NEVER_ANSWERED:
+        what = f"The server said nothing within {settings.start_timeout:g} seconds"
+        way_out = (
+            "Give it longer with --start-timeout, or what it lacks with --env; "
+            "it has to speak MCP over standard input and output."
+        )
+    elif end is SessionEnd.EXITED:
+        what = f"The server exited with code {last.exit_code} before it answered"
+        way_out = "Give it what it lacks with --env or arguments after `--`; its last words tell."
+        if last.outcome == "out of memory":
+            what, way_out = "The server ran out of memory before it answered", "Raise --memory."
+    else:
+        what = f"The server did not answer as an MCP server does ({last.outcome[:200]})"
+    machine = engine.get("architecture", "")
+    wanted = image.launch.architecture if image else ""
+    if wanted not in {"", machine, _ARCHITECTURES.get(machine, machine)}:
+        what += f" (the image is for {wanted}, the engine is {machine})"
+    if len(held.attempts) > 1:
+        what += f", in {len(held.attempts)} attempts with ever fewer limits"
+    return ServerNotStarted(f"{what}.", next_step=way_out, detail=detail)

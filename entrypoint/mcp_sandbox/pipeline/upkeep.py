@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mcp_sandbox import proc
 from mcp_sandbox.errors import EngineFailed, EngineUnavailable
 from mcp_sandbox.sandbox import Engine
 
@@ -19,8 +21,14 @@ class Check:
     advice: str = ""
 
 
-def examine(docker_host: str | None, helper_image: str) -> tuple[Check, ...]:
-    """Look at everything a scan needs."""
+BUILDX_TIMEOUT = 20.0
+"""Seconds."""
+
+
+def examine(
+    docker_host: str | None, helper_image: str, environment: Mapping[str, str]
+) -> tuple[Check, ...]:
+    """Look at everything a scan needs. ``environment``: where ``docker`` is looked for."""
     checks: list[Check] = []
     try:
         engine = Engine(docker_host)
@@ -40,16 +48,28 @@ def examine(docker_host: str | None, helper_image: str) -> tuple[Check, ...]:
         )
     except (EngineUnavailable, EngineFailed) as error:
         checks.append(Check("engine", False, error.what, error.next_step))
-    docker = shutil.which("docker")
-    checks.append(
-        Check(
-            "docker CLI with buildx",
-            docker is not None,
-            docker or "no `docker` on PATH",
-            "" if docker else "Needed to build an image; `scan --image REF` works without.",
-        )
-    )
+    checks.append(_buildx(environment))
     return tuple(checks)
+
+
+def _buildx(environment: Mapping[str, str]) -> Check:
+    name, advice = (
+        "docker CLI with buildx",
+        "Needed to build an image; `scan --image` works without.",
+    )
+    if shutil.which("docker", path=environment.get("PATH")) is None:
+        return Check(name, False, "no `docker` on PATH", advice)
+    try:
+        result = proc.run(
+            ["docker", "buildx", "version"],
+            environment=proc.allowed_environment(environment),
+            timeout=BUILDX_TIMEOUT,
+        )
+    except OSError as error:
+        return Check(name, False, f"`docker` cannot be run: {error.strerror}", advice)
+    told = (result.stdout or result.stderr).decode("utf-8", "replace").strip().splitlines()
+    found = told[0][:200] if told else "`docker buildx version` said nothing"
+    return Check(name, result.succeeded, found, "" if result.succeeded else advice)
 
 
 def clean(docker_host: str | None) -> tuple[str, ...]:
