@@ -1,14 +1,16 @@
 """What we answer when a server asks its client for something.
 
 The same table serves requests on the wire (handshake era) and ``input_required`` results (stateless
-era). Every answer is constant, so that two runs hold the same conversation.
+era). Every answer depends on who we said we are alone, so that two runs hold the same
+conversation.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
-from mcp_sandbox.model import Json
+from mcp_sandbox.model import Identity, Json
 
 METHOD_NOT_FOUND = -32601
 
@@ -24,7 +26,7 @@ class Answer:
 
 ANSWERS: dict[str, Answer] = {
     "ping": Answer("", {}),
-    "roots/list": Answer("roots", {"roots": [{"uri": "file:///tmp", "name": "tmp"}]}),
+    "roots/list": Answer("roots", {"roots": []}),
     "sampling/createMessage": Answer(
         "sampling",
         {
@@ -50,3 +52,11 @@ def permitted(method: str, capabilities: dict[str, Json]) -> bool:
     """Whether a server may send this request to a client with these capabilities."""
     answer = ANSWERS.get(method)
     return answer is not None and (not answer.capability or answer.capability in capabilities)
+
+
+def result(method: str, identity: Identity) -> Json:
+    """The answer to a permitted request: a server that asks for roots gets the identity's."""
+    if method == "roots/list":
+        roots = [{"uri": f"file://{quote(one)}", "name": one} for one in identity.roots]
+        return {"roots": roots}
+    return ANSWERS[method].result

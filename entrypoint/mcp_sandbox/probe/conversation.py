@@ -423,7 +423,7 @@ class Conversation:
             return
         answer: dict[str, Json] = {"jsonrpc": "2.0", "id": message["id"]}
         if allowed:
-            answer["result"] = answers.ANSWERS[method].result
+            answer["result"] = answers.result(method, self._identity)
         else:
             answer["error"] = {"code": answers.METHOD_NOT_FOUND, "message": "Not supported"}
         self._queue(encode(answer))

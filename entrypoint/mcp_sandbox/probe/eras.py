@@ -130,7 +130,7 @@ def answer_inputs(identity: Identity, params: dict[str, Json], body: Json) -> di
         for key, request in list(requests.items())[:16]:
             method = str(request.get("method")) if isinstance(request, dict) else ""
             if answers.permitted(method, identity.capabilities):
-                responses[key] = answers.ANSWERS[method].result
+                responses[key] = answers.result(method, identity)
     if responses:
         retry["inputResponses"] = responses
     return retry

@@ -53,7 +53,7 @@ class Context:
     paths: tuple[str, ...] = ()
     """Files that exist inside the server's allowed folders."""
     absolute: bool = False
-    """Prefer absolute paths where neither schema nor folders decide."""
+    """Prefer absolute paths, in the one folder that can surely be written."""
     seed: int = 0
 
 
@@ -109,6 +109,16 @@ _VALUES: tuple[tuple[frozenset[str], tuple[Hint, ...], Json], ...] = tuple(
     )
 )  # fmt: skip
 
+_CHOOSING = frozenset(
+    [
+        *("type", "mode", "kind", "format", "style", "unit", "units", "level", "order"),
+        *("direction", "status", "state", "strategy", "sort", "scope", "side", "variant"),
+        *("action", "operation"),
+    ]
+)
+"""A parameter named so takes one of a few words, which its description quotes."""
+_CHOICE = re.compile(r"[\"'`“‘]([A-Za-z][A-Za-z0-9_-]{0,30})[\"'`”’]")
+
 _FILE_WORDS = frozenset(
     ("file", "filename", "filepath", "files", "document", "image", "attachment")
 )
@@ -148,6 +158,8 @@ def guess_text(name: str, description: str, context: Context) -> Guess:
         frozenset(parts) & {"query", "sql", "statement", "q"}
     ):
         return Guess((Hint.SQL, Hint.SEARCH), "SELECT 1")
+    if parts and parts[-1] in _CHOOSING and (choice := _CHOICE.search(description[:MAX_TEXT])):
+        return Guess((Hint.NAME,), choice[1])
     # The last word of a name says what it is: a `url_pattern` is a pattern.
     for part in reversed(parts):
         for known, hints, value in _VALUES:
@@ -182,7 +194,8 @@ def _place(parts: tuple[str, ...], about: frozenset[str], context: Context) -> G
         around = about | frozenset(words(context.tool))
         is_folder = bool(around & (_FOLDER_WORDS | {"tree"})) and "file" not in around
     if is_folder:
-        return Guess((Hint.DIRECTORY, Hint.PATH), (*context.directories, SCRATCH)[0])
+        folders = (SCRATCH,) if context.absolute else (*context.directories, SCRATCH)
+        return Guess((Hint.DIRECTORY, Hint.PATH), folders[0])
     absolute = context.absolute or "absolute" in about
     if last in ("name", "names", "filename") and not absolute:
         return Guess((Hint.PATH, Hint.NAME), SAMPLE_FILE)
@@ -191,9 +204,9 @@ def _place(parts: tuple[str, ...], about: frozenset[str], context: Context) -> G
 
 def _file(context: Context, *, absolute: bool) -> str:
     """One file's path, the same for every tool."""
-    if context.paths:
+    if context.paths and not context.absolute:
         return context.paths[0]
-    if context.directories:
+    if context.directories and not context.absolute:
         return f"{context.directories[0].rstrip('/')}/{SAMPLE_FILE}"
     return f"{SCRATCH}/{SAMPLE_FILE}" if absolute else SAMPLE_FILE
 

@@ -179,8 +179,8 @@ def value_of(made: Made) -> str:
         proof="A file named after the call's nonce exists afterwards, in /tmp or in the engine's "
         "diff of the container, outside every folder that the tool ordinarily writes to.",
         quiet_when="The file lies in a folder that ordinary calls write to or that the server was "
-        "started with. A note when no such folder is known, unless `..` gets where an absolute "
-        "path does not.",
+        "started with or that we named as a root. A note when no such folder is known, unless "
+        "`..` gets where an absolute path does not.",
         fix="Resolve the path, links included, and compare it with the folder by path parts; put "
         "`--` before values that become a program's arguments.",
         cwe=(22, 73, 88),
@@ -253,7 +253,7 @@ def _ordinary_folders(context: Context, made: Made) -> set[str]:
     launch = context.observations.image.launch
     words = [*launch.entrypoint, *launch.command, *made.session.container.command_line]
     words += [pair for pair in launch.environment if not _PERSONAL.match(pair)]
-    launched: set[str] = set()
+    launched: set[str] = set(_roots(made.session))
     for word in words:
         value = word if word.startswith("/") else word.partition("=")[2]
         folder = value.rstrip("/")
@@ -263,6 +263,15 @@ def _ordinary_folders(context: Context, made: Made) -> set[str]:
         if other.call.family == VALID and other.session is made.session:
             launched |= _named(other, made.session)
     return launched
+
+
+def _roots(session: Session) -> tuple[str, ...]:
+    """Folders that we named when the server asked for its client's roots."""
+    asked = any(
+        request.method == "roots/list" and request.answer == "answered"
+        for request in session.transcript.server_requests
+    )
+    return session.transcript.identity.roots if asked else ()
 
 
 _PERSONAL = re.compile(r"\w*(?:HOME|PATH|TMP|TEMP|CACHE|LOG|PWD)\w*=", re.IGNORECASE)

@@ -9,10 +9,10 @@ from mcp_sandbox.model import CallStatus, Confidence, Evidence, RiskClass, RuleI
 from mcp_sandbox.rules.capability import value_at
 from mcp_sandbox.rules.context import ANSWERED, FAILED, VALID, Context, Made
 from mcp_sandbox.rules.registry import Hit, rule
-from mcp_sandbox.rules.replies import is_ours, said, sent
+from mcp_sandbox.rules.replies import is_ours, remainder, said, sent
 from mcp_sandbox.rules.secrets import secrets_in
 from mcp_sandbox.rules.surfaces import quote
-from mcp_sandbox.rules.wording import judge
+from mcp_sandbox.rules.wording import Order, judge
 
 H, M, N = RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE
 
@@ -45,8 +45,8 @@ def _hit(
         what="A reply holds orders to the model that the request did not hold. The reply goes into "
         "the model's context with the server's authority.",
         proof="The words themselves, after everything that we sent was taken out.",
-        quiet_when="The words came from the request, in whatever form they were repeated; or the "
-        "reply only talks about attacks.",
+        quiet_when="The words came from the request, in whatever form they were repeated, or from "
+        "another one of ours that the server had kept; or the reply only talks about attacks.",
         fix="Return data as data; address no sentence of a reply to the model.",
         cwe=(1427, 74),
     )
@@ -56,12 +56,9 @@ def output_poisoning(context: Context) -> Iterator[Hit]:
     for made in context.made:
         if made.call.status not in ANSWERED:
             continue
-        ours = sent(made.call)
-        orders = [
-            order
-            for order in judge(context.own(made))
-            if not order.described and not is_ours(order.quote, ours)
-        ]
+        orders = _orders(context.own(made), sent(made.call))
+        if orders and (stored := _stored(made)):
+            orders = _orders(remainder(context.own(made), stored), (*sent(made.call), *stored))
         if orders:
             words = "; ".join(f"“{quote(order.quote, 160)}”" for order in orders[:3])
             what = ", ".join(dict.fromkeys(order.signal.value for order in orders))
@@ -73,6 +70,29 @@ def output_poisoning(context: Context) -> Iterator[Hit]:
             )
             # One finding a tool: it is the reply that speaks, whichever input it answers.
             yield Hit(**{**vars(hit), "pointer": ""})
+
+
+def _orders(text: str, ours: tuple[str, ...]) -> list[Order]:
+    return [one for one in judge(text) if not one.described and not is_ours(one.quote, ours)]
+
+
+def _stored(made: Made) -> tuple[str, ...]:
+    """What other calls had sent, where it stands in this reply: our text, which was kept.
+
+    Its beginning is enough, because a reply is kept up to a bound only.
+    """
+    reply = said(made.call)
+    return tuple(
+        text
+        for other in made.session.transcript.calls
+        if other is not made.call
+        for text in sent(other)
+        if len(text) >= _SHORTEST_PROMPT and text[:_TELLING] in reply
+    )
+
+
+_TELLING = 40
+"""Characters of a text of ours that nobody else writes by chance."""
 
 
 @rule(
