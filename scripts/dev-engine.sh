@@ -382,10 +382,11 @@ make_rootfs() {
     if [[ -n ${MCP_SANDBOX_ENGINE_ROOTFS:-} ]]; then
         [[ -x $MCP_SANDBOX_ENGINE_ROOTFS/usr/sbin/dockerd ]] ||
             die 2 "MCP_SANDBOX_ENGINE_ROOTFS ($MCP_SANDBOX_ENGINE_ROOTFS) holds no engine."
+        [[ $(cat "$MCP_SANDBOX_ENGINE_ROOTFS/recipe" 2>/dev/null) == "$RECIPE" ]] ||
+            die 2 "MCP_SANDBOX_ENGINE_ROOTFS ($MCP_SANDBOX_ENGINE_ROOTFS) is of another recipe: start its engine again first."
         say "copying the engine's files from $MCP_SANDBOX_ENGINE_ROOTFS"
         alone cp -a --reflink=auto --one-file-system -- "$MCP_SANDBOX_ENGINE_ROOTFS" "$partial" ||
             die 3 "copying $MCP_SANDBOX_ENGINE_ROOTFS failed: $(tail -n1 "$OUTPUT")"
-        echo "$RECIPE" >"$partial/recipe"
         mv -- "$partial" "$ROOTFS"
         return
     fi

@@ -137,7 +137,10 @@ class Engine:
 
     def processes(self) -> list[int]:
         """Processes that have this engine's rootfs as their root folder."""
-        return [pid for pid in pids() if root_of(pid) == str(self.folder / "rootfs")]
+        rootfs = self.folder / "rootfs"
+        if rootfs.exists():
+            ROOTS.setdefault(str(rootfs), set()).add(identity(rootfs))
+        return [pid for pid in pids() if root_of(pid) in ROOTS.get(str(rootfs), ())]
 
     def cgroups(self) -> list[Path]:
         return [
@@ -151,9 +154,18 @@ def pids() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
-def root_of(pid: int) -> str | None:
+ROOTS: dict[str, set[tuple[int, int]]] = {}
+"""What each rootfs was, kept for the time after its removal."""
+
+
+def identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def root_of(pid: int) -> tuple[int, int] | None:
     try:
-        return str(Path(f"/proc/{pid}/root").readlink())
+        return identity(Path(f"/proc/{pid}/root/"))
     except OSError:
         return None
 
