@@ -33,7 +33,7 @@ class SandboxError(Exception):
 
     def __init__(self, what: str, *, next_step: str = "", detail: str = "") -> None:
         super().__init__(what)
-        self.what = what
+        self.what = what if what.endswith((".", "?", "!")) else f"{what}."
         self.next_step = next_step or type(self).next_step
         self.detail = detail
 
@@ -97,7 +97,10 @@ class BuildFailed(SandboxError):
     """The image could not be built (or not in time); ``detail`` ends the build's log."""
 
     exit_code = ExitCode.BAD_INPUT
-    next_step = "Build it by hand with `docker buildx build` and mend what its log names."
+    next_step = (
+        "Build it by hand with `docker buildx build` and mend what its log names; "
+        "--build-timeout gives it longer."
+    )
 
 
 class ServerNotStarted(SandboxError):

@@ -77,7 +77,7 @@ class Settings(BaseModel):
     build_network: Literal["default", "none"] = Field(
         "default", description="Network of the build's RUN steps."
     )
-    build_timeout: int = Field(1200, ge=10, le=7200, description="Seconds the build may take.")
+    build_timeout: int = Field(1200, ge=1, le=7200, description="Seconds the build may take.")
     out: Path = Field(
         Path("mcp-sandbox-report"), description="Folder for report.json, results.sarif, summary.md."
     )

@@ -55,7 +55,9 @@ def _fail(error: SandboxError, debug: bool) -> int:
     """Say what happened, what supports it, and the way out; returns the exit code."""
     lines = [f"error: {terminal(error.what)}"]
     if error.detail:
-        lines.append(terminal(error.detail, lines=True))
+        # Behind a bar: a line of a stranger's that begins with `::` is a command in GitHub's logs.
+        text = terminal(error.detail, lines=True)
+        lines += [f"  | {line}" for line in text.splitlines()]
     if error.next_step:
         lines.append(f"  → {terminal(error.next_step)}")
     with contextlib.suppress(OSError):  # the code still tells, when nobody listens

@@ -40,6 +40,9 @@ def runs_as_root(context: Context) -> Iterator[Hit]:
 
 
 def _relaxed(context: Context, relaxation: Relaxation) -> Session | None:
+    """The session of a server that answered with this relaxation: a vain attempt proves no need."""
+    if all(one.outcome != "answered" for one in context.observations.attempts):
+        return None
     for session in context.sessions:
         if session.container.relaxation is relaxation:
             return session

@@ -183,13 +183,17 @@ def _finding(
     )
 
 
-def _strength(hit: Hit, info: RuleInfo) -> tuple[int, str, int, int, int]:
-    """Sort key: worst class, best proof, surest, fewest calls, shortest arguments."""
+def _strength(hit: Hit, info: RuleInfo) -> tuple[int, str, int, int, bool, int]:
+    """Sort key: worst class, best proof, surest, fewest calls, seen in the reply, shortest input.
+
+    Who sends the lines again sees replies; a file in a container's /tmp needs another look.
+    """
     return (
         severity(hit.class_ or info.class_),
         hit.evidence or info.evidence,
         list(Confidence).index(hit.confidence),
         len(hit.calls),
+        not any(call.proven or call.canaries for call in hit.calls),
         sum(len(json.dumps(call.arguments)) for call in hit.calls),
     )
 
@@ -235,4 +239,6 @@ def _request(call: Call) -> tuple[str, dict[str, Json]]:
 
 
 def _line(number: int, method: str, params: dict[str, Json]) -> str:
-    return json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+    # In the order of a saved report, so that judging that again gives the same bytes.
+    line = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+    return json.dumps(line, sort_keys=True)
