@@ -8,7 +8,6 @@ flushed while we wait. Every breach of the protocol is kept with its first raw b
 from __future__ import annotations
 
 import re
-import select
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,10 +24,10 @@ from mcp_sandbox.model import (
     ServerRequest,
 )
 from mcp_sandbox.probe import answers
+from mcp_sandbox.probe.pipe import BudgetExhausted, Pipe
 from mcp_sandbox.probe.wire import (
     MAX_SESSION,
     Line,
-    LineFramer,
     decode,
     encode,
     encode_params,
@@ -43,6 +42,9 @@ MAX_SERVER_REQUESTS = 200
 ENVELOPE = 256
 """Bytes at either end of an unreadable line in which its id is looked for."""
 
+MAX_FAULTY_LINES = 20_000
+"""Lines that are no JSON before the conversation is ended: each costs us
+more than it costs the peer."""
 LOG_BYTES = 4 * 2**20
 """Transcript bytes held back while the peer is at work; more is written out at once."""
 
@@ -80,10 +82,6 @@ class Reply:
     milliseconds: float = 0.0
 
 
-class BudgetExhausted(Exception):
-    """The conversation's byte budget is used up."""
-
-
 class Conversation:
     """One peer. ``post`` sends, ``wait`` collects; between the two the caller may do other work."""
 
@@ -97,14 +95,11 @@ class Conversation:
         record: Record,
         budget: int = MAX_SESSION,
     ) -> None:
-        self._stream = stream
         self._era = era
         self._identity = identity
         self._find = find
         self._record = record
-        self._budget = budget
-        self._framer = LineFramer()
-        self._outbox = bytearray()
+        self._pipe = Pipe(stream, budget)
         self._next_id = 1
         self._waiting: int | None = None
         self._sent_at = 0.0
@@ -116,13 +111,17 @@ class Conversation:
         self._requests: dict[str, ServerRequest] = {}
         self._request_count = 0
         self._notification_count = 0
+        self._faulty_lines = 0
+        self.exhausted = ""
+        """Which bound on the whole conversation is reached; empty while none is."""
         self.notifications: dict[str, int] = {}
         self.canaries: list[CanaryHit] = []
-        self.closed = False
         self.stuck = False
-        self._input_closed = False
-        self._poll = select.poll()
-        self._poll.register(stream.fileno(), select.POLLIN)
+
+    @property
+    def closed(self) -> bool:
+        """The peer has closed its output."""
+        return self._pipe.closed
 
     @property
     def breaches(self) -> tuple[Breach, ...]:
@@ -154,7 +153,6 @@ class Conversation:
         if params is not None:
             message["params"] = params
         self._queue(encode(message))
-        self._flush()
 
     def post(self, method: str, params: Json) -> bytes:
         """Send a request; returns the line as sent. One request at a time."""
@@ -170,7 +168,6 @@ class Conversation:
         self._reply = None
         self._sent_at = time.monotonic()
         self._queue(line)
-        self._flush()
         # The peer is at work now: the time to do our own bookkeeping.
         self._write_log()
         return line
@@ -183,7 +180,7 @@ class Conversation:
             if self.closed:
                 return self._give_up(CallStatus.CLOSED)
             if left <= 0:
-                if self._outbox and not self._input_closed:
+                if self._pipe.blocked:
                     # A torn line cannot be continued by another message: the wire ends here.
                     self.stuck = True
                     return self._give_up(CallStatus.STUCK_WRITE)
@@ -194,58 +191,26 @@ class Conversation:
 
     def end(self) -> None:
         """Flush the bookkeeping; call once, at the end."""
-        rest = self._framer.rest()
+        rest = self._pipe.rest()
         # A line that a bound of ours cut short is no fault of the peer.
-        if rest is not None and (rest.skipped or not (self.stuck or self._budget < 0)):
+        if rest is not None and (rest.skipped or not (self.stuck or self.exhausted)):
             self._take_line(rest)
         self._write_log()
 
     # --- the loop ---
 
     def _turn(self, seconds: float) -> None:
-        """Wait for the stream once; write what can be written, take in what has arrived."""
-        writing = bool(self._outbox) and not self._input_closed
-        if writing:
-            self._poll.register(self._stream.write_fileno(), select.POLLOUT | select.POLLIN)
+        """Wait once and take in what has arrived."""
         try:
-            ready = self._poll.poll(max(1, min(seconds, 60.0) * 1000))
-        finally:
-            if writing:
-                if self._stream.write_fileno() != self._stream.fileno():
-                    self._poll.unregister(self._stream.write_fileno())
-                else:
-                    self._poll.modify(self._stream.fileno(), select.POLLIN)
-        if not ready:
-            return
-        if writing:
-            self._flush()
-        data = self._stream.recv()
-        if data is None:
-            return
-        if not data:
-            self.closed = True
-            return
-        self._budget -= len(data)
-        if self._budget < 0:
-            raise BudgetExhausted
-        for line in self._framer.feed(data):
-            self._take_line(line)
+            for line in self._pipe.read(seconds):
+                self._take_line(line)
+        except BudgetExhausted as error:
+            self.exhausted = str(error)
+            raise
 
     def _queue(self, line: bytes) -> None:
-        self._outbox += line
         self._note("out", line)
-
-    def _flush(self) -> None:
-        while self._outbox and not self._input_closed:
-            try:
-                sent = self._stream.send(memoryview(bytes(self._outbox)))
-            except BrokenPipeError:
-                # The peer may still print an answer to what it has read.
-                self._input_closed = True
-                return
-            if not sent:
-                return
-            del self._outbox[:sent]
+        self._pipe.write(line)
 
     def _give_up(self, status: CallStatus) -> Reply:
         if self._waiting is not None:
@@ -285,12 +250,14 @@ class Conversation:
             self.breach(BreachKind.UNTERMINATED_LINE, "the last line has no newline", line.data)
         if not line.data.strip():
             self.breach(BreachKind.NOT_JSON, "a blank line", line.data)
+            self._count_faulty()
             return
         decoded = decode(line.data)
         for kind, detail in decoded.faults:
             self.breach(kind, detail, line.data)
         if not decoded.is_json:
             self._release(line.data)
+            self._count_faulty()
             return
         value = decoded.value
         if isinstance(value, list):
@@ -310,6 +277,11 @@ class Conversation:
             self._reply = Reply(
                 CallStatus.MALFORMED, raw, milliseconds=(time.monotonic() - self._sent_at) * 1000
             )
+
+    def _count_faulty(self) -> None:
+        self._faulty_lines += 1
+        if self._faulty_lines > MAX_FAULTY_LINES:
+            raise BudgetExhausted(f"the server sent more than {MAX_FAULTY_LINES} faulty lines")
 
     def _take_message(self, message: Json, raw: bytes) -> None:
         if not isinstance(message, dict):

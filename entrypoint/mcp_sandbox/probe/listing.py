@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from mcp_sandbox.model import COMPLETE, BreachKind, CallStatus, ItemKind, Json, Listing, Moment
 from mcp_sandbox.probe.conversation import Conversation, Reply
+from mcp_sandbox.probe.pipe import BudgetExhausted
 from mcp_sandbox.probe.wire import MAX_DEPTH
 
 MAX_PAGES = 200
@@ -52,48 +53,67 @@ def take(
     same, because tools that are not announced are still callable.
     """
     method, _ = METHODS[kind]
-    items: list[Json] = []
-    digest = hashlib.sha256()
-    total = 0
+    kept = _Kept(conversation, kind)
     cursors: set[str] = set()
-    cursor: str | None = None
-    state = COMPLETE
-    for page in range(MAX_PAGES + 1):
-        if page == MAX_PAGES:
-            conversation.breach(BreachKind.TOO_MANY_PAGES, f"{method}: more than {MAX_PAGES} pages")
-            state = f"stopped after {MAX_PAGES} pages"
-            break
-        reply = ask(method, {} if cursor is None else {"cursor": cursor})
+    params: dict[str, Json] = {}
+    for page in range(MAX_PAGES):
+        try:
+            reply = ask(method, params)
+        except BudgetExhausted as error:
+            # What was listed so far still counts; the caller sees `conversation.exhausted`.
+            return kept.listing(moment, f"broke off: {error}")
         if reply.status is not CallStatus.RESULT:
-            state = _why(reply, offered=offered, first=page == 0)
-            break
-        found = reply.body.get(kind.value)
+            return kept.listing(moment, _why(reply, offered=offered, first=page == 0))
+        if not kept.take(reply):
+            return kept.listing(moment, f"the answer holds no list {kind.value!r}")
+        cursor = reply.body.get("nextCursor")
+        if cursor is None:
+            return kept.listing(moment, COMPLETE)
+        if not isinstance(cursor, str) or cursor in cursors:
+            conversation.breach(BreachKind.CURSOR_LOOP, f"{method}: {str(cursor)[:64]!r} again")
+            return kept.listing(moment, "the cursor repeats")
+        cursors.add(cursor)
+        params = {"cursor": cursor}
+    conversation.breach(BreachKind.TOO_MANY_PAGES, f"{method}: more than {MAX_PAGES} pages")
+    return kept.listing(moment, f"stopped after {MAX_PAGES} pages")
+
+
+class _Kept:
+    """What the pages of one list have brought so far."""
+
+    def __init__(self, conversation: Conversation, kind: ItemKind) -> None:
+        self._conversation = conversation
+        self._kind = kind
+        self._items: list[Json] = []
+        self._digest = hashlib.sha256()
+        self._total = 0
+
+    def take(self, reply: Reply) -> bool:
+        """Take in one page; False when it holds no list."""
+        found = reply.body.get(self._kind.value)
         if not isinstance(found, list):
-            conversation.breach(
-                BreachKind.MALFORMED_RESPONSE, f"{method}: no list {kind.value!r}", reply.raw
+            self._conversation.breach(
+                BreachKind.MALFORMED_RESPONSE, f"no list {self._kind.value!r}", reply.raw
             )
-            state = f"the answer holds no list {kind.value!r}"
-            break
+            return False
         for item in found:
-            total += 1
+            self._total += 1
             raw = canonical(item)
-            digest.update(raw + b"\n")
-            if len(items) < MAX_ITEMS and _usable(conversation, kind, item, raw):
-                items.append(bounded(item))
-        following = reply.body.get("nextCursor")
-        if following is None:
-            break
-        if not isinstance(following, str) or following in cursors:
-            conversation.breach(BreachKind.CURSOR_LOOP, f"{method}: {str(following)[:64]!r} again")
-            state = "the cursor repeats"
-            break
-        cursors.add(following)
-        cursor = following
-    if total > MAX_ITEMS:
-        conversation.breach(BreachKind.TOO_MANY_ITEMS, f"{method}: {total} items")
-        state = f"{total} items, of which the first {MAX_ITEMS} were looked at"
-    _note_duplicates(conversation, kind, items)
-    return Listing(kind, moment, tuple(items), state, digest.hexdigest())
+            self._digest.update(raw + b"\n")
+            if len(self._items) < MAX_ITEMS and _usable(self._conversation, self._kind, item, raw):
+                self._items.append(bounded(item))
+        return True
+
+    def listing(self, moment: Moment, state: str) -> Listing:
+        """All that was taken; ``state`` gives way where items were left out."""
+        if self._total > MAX_ITEMS:
+            self._conversation.breach(
+                BreachKind.TOO_MANY_ITEMS, f"{self._kind.value}: {self._total} items"
+            )
+            state = f"{self._total} items, of which the first {MAX_ITEMS} were looked at"
+        _note_duplicates(self._conversation, self._kind, self._items)
+        digest = self._digest.hexdigest()
+        return Listing(self._kind, moment, tuple(self._items), state, digest)
 
 
 def _why(reply: Reply, *, offered: bool, first: bool) -> str:

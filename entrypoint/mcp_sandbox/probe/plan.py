@@ -53,7 +53,7 @@ class Plan:
 
 
 class Order:
-    """The calls of a plan over what a server lists."""
+    """The calls of a plan over what a server lists. Inputs are made when their turn comes."""
 
     def __init__(self, plan: Plan, listings: Sequence[Listing]) -> None:
         self._plan = plan
@@ -63,28 +63,32 @@ class Order:
         self.warnings: dict[str, str] = {}
         """Target -> why its schema is of no use; it is called with guessed arguments."""
         self.left_out: list[str] = []
+
+    def __iter__(self) -> Iterator[Input]:
+        """Ordinary calls of all targets first, then hostile ones, target by target."""
+        for inputs in self._make():
+            if self._plan.valid:
+                yield from inputs.valid
+        if self._plan.valid:
+            for _ in range(1, ORDINARY_ROUNDS):
+                for inputs in self._made:
+                    yield from inputs.valid
+            for resource in self._items.get(ItemKind.RESOURCES, ()):
+                yield _reading(resource["uri"])
+        if self._plan.hostile:
+            yield from self._hostile()
+
+    def _make(self) -> Iterator[ToolInputs]:
+        """The inputs of one target after the other, kept for the rounds that follow."""
         for kind, maker in _MAKERS.items():
             for item in self._items.get(kind, ()):
-                inputs = maker(item, plan.targets)
+                inputs = maker(item, self._plan.targets)
                 if inputs.problem:
                     self.not_called[item[NAME_KEY[kind]]] = inputs.problem
                 if inputs.warning:
                     self.warnings[item[NAME_KEY[kind]]] = inputs.warning
                 self._made.append(inputs)
-
-    def __iter__(self) -> Iterator[Input]:
-        """Ordinary calls of all targets first, then hostile ones, target by target."""
-        if self._plan.valid:
-            yield from self._ordinary()
-        if self._plan.hostile:
-            yield from self._hostile()
-
-    def _ordinary(self) -> Iterator[Input]:
-        for _ in range(ORDINARY_ROUNDS):
-            for inputs in self._made:
-                yield from inputs.valid
-        for resource in self._items.get(ItemKind.RESOURCES, ()):
-            yield _reading(resource["uri"])
+                yield inputs
 
     def _hostile(self) -> Iterator[Input]:
         ordinary = sum(ORDINARY_ROUNDS * len(inputs.valid) for inputs in self._made)

@@ -27,13 +27,13 @@ from mcp_sandbox.model import (
 )
 from mcp_sandbox.probe import eras, listing
 from mcp_sandbox.probe.conversation import (
-    BudgetExhausted,
     Conversation,
     Find,
     Record,
     Reply,
 )
 from mcp_sandbox.probe.hostile import Input
+from mcp_sandbox.probe.pipe import BudgetExhausted
 from mcp_sandbox.probe.plan import Order, Plan
 from mcp_sandbox.probe.wire import encode_params
 
@@ -104,8 +104,8 @@ class Prober:
             reply, self._opening = eras.open_session(
                 self._conversation, plan.era, plan.identity, plan.start_timeout
             )
-        except BudgetExhausted:
-            self._stop(SessionEnd.BUDGET, f"more than {plan.max_bytes} bytes before an answer")
+        except BudgetExhausted as error:
+            self._stop(SessionEnd.BUDGET, f"{error}, before it answered")
             return False
         self._first_answer_ms = reply.milliseconds
         if not self._opening.agreed:
@@ -127,8 +127,8 @@ class Prober:
             self._run_calls(first)
             for kind in ItemKind:
                 self._list(kind, Moment.AFTER)
-        except BudgetExhausted:
-            self._stop(SessionEnd.BUDGET, f"the server sent more than {self._plan.max_bytes} bytes")
+        except BudgetExhausted as error:
+            self._stop(SessionEnd.BUDGET, str(error))
         except _Ended:
             pass
 
@@ -185,8 +185,6 @@ class Prober:
     def _run_calls(self, listings: list[Listing]) -> None:
         order = Order(self._plan, listings)
         self._not_called, self._left_out = order.not_called, order.left_out
-        for name, why in order.warnings.items():
-            self._conversation.breach(BreachKind.UNUSABLE_SCHEMA, f"{name[:64]}: {why}")
         prepared = self._prepared(order)
         following = next(prepared, None)
         previous: tuple[Input, bytes, Reply] | None = None
@@ -211,12 +209,16 @@ class Prober:
             del reply  # or two replies, parsed, are in memory at once
         if previous is not None:
             self._write_up(*previous)
+        for name, why in order.warnings.items():
+            self._conversation.breach(BreachKind.UNUSABLE_SCHEMA, f"{name[:64]}: {why}")
 
     def _prepared(self, order: Order) -> Iterator[tuple[int, Input, bytes]]:
         """Position, input and serialised parameters of each call still to be made."""
         for position, item in enumerate(order):
             if position < self._plan.start_at:
                 continue
+            if time.monotonic() > self._deadline:
+                return  # inputs cost time too; what was not reached shows in the coverage
             if self._silenced[item.family, item.payload] >= SILENCES and item.payload:
                 self._left_out.append(
                     f"{item.target} {item.parameter}: {item.family} {item.payload}, "
@@ -281,6 +283,9 @@ class Prober:
         return max(0.001, min(self._plan.call_timeout, self._deadline - time.monotonic()))
 
     def _check_alive(self) -> None:
+        if self._conversation.exhausted:
+            self._stop(SessionEnd.BUDGET, self._conversation.exhausted)
+            raise _Ended
         if self._conversation.closed:
             self._stop(SessionEnd.EXITED, "the server closed its output")
             raise _Ended

@@ -16,7 +16,7 @@ from mcp_sandbox.model import BreachKind, Json
 
 MAX_LINE = 8 * 2**20
 """Bytes of one line that are kept: room for 1,000 tools of 4 KiB in a single page, while the worst
-JSON of that size (millions of empty containers) still costs less than 200 MiB to parse."""
+JSON of that size (millions of empty containers) costs some 250 MiB to parse, once."""
 
 MAX_SESSION = 64 * 2**20
 """Bytes read in one conversation."""
