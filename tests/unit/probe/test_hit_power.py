@@ -33,6 +33,12 @@ SECRET = "canary-4f1c9d"
 Function = Callable[[str], str]
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The holes are real: what they write must not land in the checkout."""
+    monkeypatch.chdir(tmp_path)
+
+
 class Place:
     """A little world below one folder: what is allowed, what is planted, and a scratch folder."""
 
