@@ -183,10 +183,14 @@ class Family(_Strict):
         return self
 
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's where the wheel brings it: ten times quicker, and just as safe."""
+
+
 def parse(text: str) -> Family:
     """Check one family file. Raises ``ValueError`` (pydantic's, or YAML's as one)."""
     try:
-        raw: Any = yaml.safe_load(text)
+        raw: Any = yaml.load(text, Loader=_LOADER)  # noqa: S506 - it is a safe one
     except yaml.YAMLError as error:
         raise ValueError(f"not YAML: {error}") from error
     return Family.model_validate(raw)
