@@ -12,9 +12,8 @@ import pytest
 from mcp_sandbox.image import ImageStore
 from mcp_sandbox.model import ImageFacts
 from mcp_sandbox.sandbox import Engine
-
-BASE = "debian:trixie-slim"
-"""The one base image that every engine of ours has."""
+from support.front_door import Door
+from support.on_engine import BASE, CORPUS_FILES, START_HOSTILE, WITH_PYTHON, labelled
 
 Build = Callable[..., ImageFacts]
 
@@ -67,3 +66,20 @@ def build(store: ImageStore, tmp_path_factory: pytest.TempPathFactory) -> Build:
 def helper_image(build: Build) -> str:
     """Stands in for our own image: it has a shell, coreutils and tar."""
     return build(f"FROM {BASE}\nLABEL dev.mcp-sandbox.test=helper\n").id
+
+
+@pytest.fixture(scope="session")
+def corpus_image(build: Build) -> ImageFacts:
+    """The hostile server; its argument is a mode."""
+    return build(WITH_PYTHON + START_HOSTILE, CORPUS_FILES)
+
+
+@pytest.fixture
+def door(
+    tmp_path: Path, docker_host: str | None, helper_image: str, engine: Engine
+) -> Iterator[Door]:
+    """The installed command; afterwards nothing that it made is left."""
+    made = Door(tmp_path, docker_host, "--helper-image", helper_image, "--cpus", "2")
+    yield made
+    assert labelled(engine, made.label) == []
+    assert made.left_here() == []

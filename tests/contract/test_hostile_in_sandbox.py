@@ -27,33 +27,18 @@ from mcp_sandbox.model import (
 from mcp_sandbox.probe.plan import Plan, Targets
 from mcp_sandbox.probe.session import run
 from mcp_sandbox.sandbox import Engine, Sandbox
-from support.corpus import SERVERS
 
 pytestmark = pytest.mark.engine
 
 MIB = 2**20
 LIMITS = Limits(memory=96 * MIB, pids=40, tmpfs=8 * MIB, log_bytes=MIB)
-DOCKERFILE = """\
-FROM debian:trixie-slim
-RUN apt-get update && apt-get install -y --no-install-recommends python3-minimal
-COPY servers /srv/servers
-ENTRYPOINT ["python3", "-B", "/srv/servers/hostile/server.py"]
-"""
-
 Seen = tuple[Transcript, ContainerFacts]
 
 
-@pytest.fixture(scope="module")
-def image(build: Callable[..., ImageFacts]) -> ImageFacts:
-    """The whole corpus on Debian's small Python."""
-    files = {
-        f"servers/{path.relative_to(SERVERS)}": path.read_text() for path in SERVERS.rglob("*.py")
-    }
-    return build(DOCKERFILE, files)
-
-
 @pytest.fixture
-def hold(engine: Engine, image: ImageFacts, helper_image: str) -> Iterator[Callable[..., Seen]]:
+def hold(
+    engine: Engine, corpus_image: ImageFacts, helper_image: str
+) -> Iterator[Callable[..., Seen]]:
     """Hold a session with one mode in a container of its own; afterwards nothing of it is left."""
     run_id = f"hostile-{secrets.token_hex(4)}"
 
@@ -70,7 +55,7 @@ def hold(engine: Engine, image: ImageFacts, helper_image: str) -> Iterator[Calla
         )
         sandbox = Sandbox(
             engine,
-            image,
+            corpus_image,
             run_id=run_id,
             limits=LIMITS,
             extra_env=("MCP_TEST_IN_SANDBOX=1",),

@@ -34,7 +34,7 @@ def main() -> NoReturn:
         code = _fail(error, debug)
     except Exception as error:  # noqa: BLE001 - the last line: never a traceback for a user
         code = _fail(Fault(error), debug)
-    _ignore_signals()
+    _let_signals_pass()
     for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
         _settle(stream, descriptor)
     sys.exit(code)
@@ -42,13 +42,18 @@ def main() -> NoReturn:
 
 def _on_signal(_number: int, _frame: types.FrameType | None) -> NoReturn:
     # From here on a further signal must not break off the cleaning up.
-    _ignore_signals()
+    _let_signals_pass()
     raise Interrupted("Interrupted.")
 
 
-def _ignore_signals() -> None:
+def _let_signals_pass() -> None:
+    """Not ``SIG_IGN``: Python complains of a signal that came just before, and children inherit."""
     for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, _do_nothing)
+
+
+def _do_nothing(_number: int, _frame: types.FrameType | None) -> None:
+    """Handle a further signal."""
 
 
 def _fail(error: SandboxError, debug: bool) -> int:
