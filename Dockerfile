@@ -3,6 +3,9 @@
 FROM debian:trixie-slim AS base
 
 FROM base AS python
+# Debian's archive keeps one version of a package per suite: a pinned one is gone with the next
+# security update.
+# hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python3-venv \
  && rm -rf /var/lib/apt/lists/*
@@ -22,6 +25,7 @@ RUN python3 -m venv /opt/build \
  && /opt/mcp-sandbox/bin/python -m compileall -q /opt/mcp-sandbox/lib
 
 FROM base
+# hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
       ca-certificates docker-buildx docker-cli python3-minimal libpython3-stdlib \

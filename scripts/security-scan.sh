@@ -31,9 +31,29 @@ if [ -z "${MCP_SANDBOX_IMAGE:-}" ]; then
   fi
 fi
 
-# The checkout is mounted at its own path, so that every path means the same inside and outside.
+# Every folder that an argument names is mounted at its own path, so that paths mean the same inside
+# and outside: the checkout around it, because findings stand on lines of it, and the place of --out.
+declare -A lent=()
+lend() {
+  local folder=$1
+  while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
+  folder=$(git -C "$folder" rev-parse --show-toplevel 2>/dev/null || echo "$folder")
+  lent[$folder]=1
+}
 here=$(pwd -P)
-top=$(git rev-parse --show-toplevel 2>/dev/null || echo "$here")
+lend "$here"
+previous=
+for word in "$@"; do
+  [ "$word" != -- ] || break
+  if [ "$previous" = --out ] || [[ $word == --out=* ]] || [ -e "$word" ]; then
+    lend "$(realpath -m -- "${word#--out=}")"
+  fi
+  previous=$word
+done
+
+mounts=()
+for folder in "${!lent[@]}"; do mounts+=(--volume "$folder:$folder"); done
+
 case $DOCKER_HOST in
   unix://*) socket=${DOCKER_HOST#unix://} ;;
   *)
@@ -47,6 +67,6 @@ terminal=()
 
 exec docker run --rm --init "${terminal[@]}" --network none \
   --label dev.mcp-sandbox.front-door=1 \
-  --volume "$socket:/var/run/docker.sock" --volume "$top:$top" --workdir "$here" \
+  --volume "$socket:/var/run/docker.sock" "${mounts[@]}" --workdir "$here" \
   --env DOCKER_HOST=unix:///var/run/docker.sock --env "MCP_SANDBOX_IMAGE=$image" \
   "$image" "$@"
