@@ -1224,7 +1224,9 @@ def refused():
 
 @miss("seed-refused-connection")
 def not_refused():
-    return called(call(said="The offer was refused."))
+    return called(
+        call(said="The offer was refused."), container={"stderr": "PackageNotFoundError: x.docx"}
+    )
 
 
 @hit("seed-many-changes")

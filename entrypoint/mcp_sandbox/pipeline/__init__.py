@@ -7,6 +7,7 @@ look after the engine. Whatever breaks a scan off, what was learned until then i
 from __future__ import annotations
 
 import itertools
+import re
 import secrets
 import time
 from collections.abc import Mapping
@@ -268,18 +269,24 @@ class _Scan:
 def _folders(image: ImageFacts, settings: Settings) -> tuple[str, ...]:
     """Folders that the server was given: absolute paths among its arguments and settings."""
     launch = image.launch
-    words = [*launch.entrypoint[1:], *launch.command, *settings.args]
+    argv = [*launch.entrypoint, *(settings.args or launch.command)]
+    words = [word if word.startswith("/") else word.partition("=")[2] for word in argv[1:]]
     words += [pair.partition("=")[2] for pair in settings.env]
-    programs = {launch.entrypoint[0] if launch.entrypoint else "", *launch.command[:1]}
+    words += [
+        value
+        for name, _, value in (pair.partition("=") for pair in launch.environment)
+        if _FOLDER_SETTING.search(name)
+    ]
     found = [
         word.rstrip("/")
         for word in words
-        if word.startswith("/")
-        and word.rstrip("/")
-        and word not in programs
-        and "." not in word.rsplit("/", 1)[-1]
+        if word.startswith("/") and word.rstrip("/") and "." not in word.rsplit("/", 1)[-1]
     ]
     return tuple(dict.fromkeys(found))
+
+
+_FOLDER_SETTING = re.compile(r"(?:^|_)(?:ALLOWED|DATA|DIRS?|DIRECTOR|FOLDER|REPO|ROOTS?|WORKSPACE)")
+"""Settings of an image that name a folder for the server's work, not one of its libraries."""
 
 
 def _definitions(settings: Settings, learned: _Learned) -> dict[str, Location]:

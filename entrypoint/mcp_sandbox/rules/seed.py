@@ -337,7 +337,12 @@ _NETWORK_ERRORS = (
     "name or service not known",
     "temporary failure in name resolution",
 )
-_REFUSED = re.compile("|".join(_NETWORK_ERRORS), re.IGNORECASE)
+_REFUSED = re.compile(
+    r"\b(?:"
+    + "|".join(one if " " in one else f"(?-i:{one.upper()})" for one in _NETWORK_ERRORS)
+    + r")\b",
+    re.IGNORECASE,
+)
 
 
 @rule(

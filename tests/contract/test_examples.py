@@ -1,0 +1,237 @@
+"""The acceptance of the main job: a green run beside a red one, and every finding seen again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from mcp_sandbox.model import (
+    REPRODUCTION_IMAGE,
+    Evidence,
+    Finding,
+    Report,
+    RiskClass,
+    ToolOutcome,
+    Verdict,
+)
+from mcp_sandbox.report import json as report_json
+from mcp_sandbox.sandbox import Engine
+from support import replay as show
+from support.example_servers import GREEN, RED
+from support.replay import Again, replay
+from support.sarif_lint import lint
+
+pytestmark = pytest.mark.engine
+
+COMMAND = (sys.executable, "-m", "mcp_sandbox")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the command."""
+
+    code: int
+    report: Report
+    out: Path
+
+
+def scan(context: Path, out: Path, helper: str) -> Run:
+    done = subprocess.run(
+        [*COMMAND, "scan", str(context), "--quiet", "--out", str(out)],
+        env={**os.environ, "MCP_SANDBOX_IMAGE": helper},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode in {0, 1}, done.stdout + done.stderr
+    return Run(done.returncode, report_json.load((out / "report.json").read_bytes()), out)
+
+
+@pytest.fixture(scope="module")
+def green(tmp_path_factory: pytest.TempPathFactory, helper_image: str) -> Run:
+    return scan(GREEN, tmp_path_factory.mktemp("green"), helper_image)
+
+
+@pytest.fixture(scope="module")
+def red(tmp_path_factory: pytest.TempPathFactory, helper_image: str) -> Run:
+    return scan(RED, tmp_path_factory.mktemp("red"), helper_image)
+
+
+# --- green ----------------------------------------------------------------------------------------
+
+
+def test_the_sandboxed_server_passes(green: Run):
+    report = green.report
+    assert (green.code, report.verdict) == (0, Verdict.PASS)
+    assert report.score is not None
+    assert report.score > 90
+    assert [one for one in report.findings if one.class_ is not RiskClass.NOTE] == []
+
+
+def test_the_sandboxed_server_was_really_tested(green: Run):
+    coverage = green.report.coverage
+    assert coverage.missing == ()
+    assert {name: one.outcome for name, one in coverage.tools.items()} == dict.fromkeys(
+        ("safe_write_file", "safe_read_file", "list_files"), ToolOutcome.CALLED
+    )
+    assert all(one.calls >= 2 for one in coverage.tools.values())
+
+
+# --- red ------------------------------------------------------------------------------------------
+
+C, H = RiskClass.CRITICAL, RiskClass.HIGH
+HOLES = {
+    "path traversal": ("arbitrary-read", "tools/read_file#/path", H, Evidence.E1),
+    "command injection": ("command-injection", "tools/check_host#/host", C, Evidence.E2),
+    "SQL injection": ("sql-injection", "tools/find_contact#/name", H, Evidence.E2),
+    "SSRF": ("ssrf", "tools/fetch_url#/url", H, Evidence.E1),
+    "prompt-injection echo": ("output-poisoning", "tools/format_note", H, Evidence.E5),
+    "poisoned description": ("hidden-instruction", "tools/add_numbers#/description", C, None),
+}
+
+
+def test_the_vulnerable_server_fails(red: Run):
+    report = red.report
+    assert (red.code, report.verdict, report.score) == (1, Verdict.FAIL, 0)
+    assert report.coverage.missing == ()
+    assert {one.outcome for one in report.coverage.tools.values()} == {ToolOutcome.CALLED}
+
+
+@pytest.mark.parametrize("hole", HOLES)
+def test_each_hole_is_found_and_proven(red: Run, hole: str):
+    rule, subject, class_, evidence = HOLES[hole]
+    found = [
+        one
+        for one in red.report.findings
+        if (one.rule, one.subject, one.class_) == (rule, subject, class_)
+        and evidence in (None, one.evidence)
+    ]
+    assert len(found) == 1, [(one.rule, one.subject) for one in red.report.findings]
+    assert found[0].reproducer
+    assert found[0].command
+
+
+def test_a_finding_names_the_line_that_defines_its_tool(red: Run):
+    lines = (RED / "tools.py").read_text().splitlines()
+    for rule, subject, *_ in HOLES.values():
+        (location,) = {
+            one.location
+            for one in red.report.findings
+            if (one.rule, one.subject) == (rule, subject)
+        }
+        assert location is not None
+        assert location.path.endswith("tools.py")
+        tool = subject.removeprefix("tools/").partition("#")[0]
+        near = lines[location.line - 1 : location.line + 30]
+        assert any(tool in line for line in near), (tool, location)
+
+
+def test_nothing_is_said_of_the_vulnerable_server_that_is_not_true(red: Run):
+    """Whatever else is found belongs to a hole; each was looked at by hand."""
+    beyond = {
+        (one.rule, one.subject) for one in red.report.findings if one.class_ is not RiskClass.NOTE
+    } - {(rule, subject) for rule, subject, *_ in HOLES.values()}
+    assert beyond <= {
+        # The same hole as path traversal: /proc/self/environ holds planted values.
+        ("canary-in-output", "tools/read_file#/path"),
+        # The poisoned description's second half: a parameter for the stolen key.
+        ("side-channel-parameter", "tools/add_numbers#/inputSchema/properties/sidenote"),
+    }
+
+
+# --- seeing it again ------------------------------------------------------------------------------
+
+AGAIN: dict[str, Again] = {
+    "arbitrary-read": show.password_file,
+    "canary-in-output": show.environment,
+    "command-injection": show.product,
+    "hidden-instruction": show.quoted,
+    "output-poisoning": show.quoted,
+    "reflected-prompt": show.reflected,
+    "seed-command-execution": show.partly_quoted,
+    "seed-external-url": show.partly_quoted,
+    "seed-refused-connection": show.partly_quoted,
+    "side-channel-parameter": show.quoted,
+    "sql-injection": show.product,
+}
+
+
+def again(finding: Finding) -> Again:
+    if finding.rule == "ssrf":
+        return show.password_file if finding.evidence is Evidence.E1 else show.quoted
+    return AGAIN[finding.rule]
+
+
+@pytest.fixture(scope="module")
+def rebuilt(red: Run, engine: Engine) -> Iterator[None]:
+    """The image, built by the very command that the summary gives."""
+    docker = shutil.which("docker")
+    assert docker is not None
+    summary = (red.out / "summary.md").read_text()
+    (line,) = [one for one in summary.splitlines() if one.startswith("docker buildx build")]
+    words = line.split()
+    assert words[-1] == "."
+    assert REPRODUCTION_IMAGE in words
+    subprocess.run([docker, *words[1:]], cwd=RED, check=True, capture_output=True, timeout=300)
+    yield
+    engine.api.remove_image(REPRODUCTION_IMAGE)
+
+
+@pytest.mark.usefixtures("rebuilt")
+def test_every_finding_can_be_seen_again(red: Run):
+    shown = [one for one in red.report.findings if one.reproducer]
+    assert len(shown) >= len(HOLES)
+    for finding in shown:
+        said = replay(finding.command, finding.reproducer)
+        assert again(finding)(finding, said), (finding.rule, finding.subject, said[:2_000])
+
+
+@pytest.mark.usefixtures("rebuilt")
+def test_what_shows_a_finding_does_not_show_on_ordinary_input(red: Run):
+    """The judges above bite: an ordinary call of the same tool shows none of it."""
+    ordinary = {
+        "arbitrary-read": {"path": "welcome.txt"},
+        "command-injection": {"host": "localhost"},
+        "sql-injection": {"name": "Ada"},
+    }
+    for rule, arguments in ordinary.items():
+        finding = next(one for one in red.report.findings if one.rule == rule)
+        request = json.loads(finding.reproducer[-1])
+        request["params"]["arguments"] = arguments
+        harmless = (*finding.reproducer[:-1], json.dumps(request))
+        assert not again(finding)(finding, replay(finding.command, harmless)), rule
+
+
+# --- the files ------------------------------------------------------------------------------------
+
+
+def test_two_runs_say_the_same(red: Run, tmp_path: Path, helper_image: str):
+    second = scan(RED, tmp_path, helper_image)
+    assert second.report.run.id != red.report.run.id
+    first, other = report_json.comparable(red.report), report_json.comparable(second.report)
+    assert first.splitlines() == other.splitlines()
+    assert first == other
+
+
+def test_a_difference_would_be_seen(red: Run):
+    one, *others = red.report.findings
+    changed = replace(red.report, findings=(replace(one, message="Else."), *others))
+    assert report_json.comparable(changed) != report_json.comparable(red.report)
+
+
+@pytest.mark.parametrize("colour", ["green", "red"])
+def test_the_sarif_is_what_github_takes(colour: str, request: pytest.FixtureRequest):
+    run: Run = request.getfixturevalue(colour)
+    document = json.loads((run.out / "results.sarif").read_text())
+    assert lint(document) == []
+    results = document["runs"][0]["results"]
+    assert {one["ruleId"] for one in results} == {one.rule for one in run.report.findings}
