@@ -81,5 +81,6 @@ def door(
     """The installed command; afterwards nothing that it made is left."""
     made = Door(tmp_path, docker_host, "--helper-image", helper_image, "--cpus", "2")
     yield made
+    made.close()
     assert labelled(engine, made.label) == []
     assert made.left_here() == []

@@ -503,7 +503,6 @@ def killed(door: Door, corpus_image: ImageFacts, engine: Engine) -> Iterator[Non
     running.wait_for("] start: main")
     running.signal(KILL)
     assert running.process.wait(PATIENCE) == -KILL
-    running.close()
     assert labelled(engine, door.label)
     report = json.loads((door.out / "report.json").read_bytes())
     assert (report["verdict"], "did not come to its end" in report["error"]) == ("error", True)

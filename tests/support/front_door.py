@@ -98,7 +98,10 @@ class Running:
             self._said += data
 
     def close(self) -> None:
-        """Of a command that was killed: close what is left of its streams."""
+        """Kill it when it still runs, and close what is left of its streams."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
         for stream in (self.process.stdout, self.process.stderr):
             assert stream is not None
             stream.close()
@@ -128,6 +131,7 @@ class Door:
         for made in (self.home, self.temporary):
             made.mkdir()
         self.options = options
+        self._started: list[Running] = []
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),
@@ -150,11 +154,18 @@ class Door:
         """Start a command with these variables too, by the command ``under`` if there is one."""
         argv = [*under, *self.argv(*arguments)]
         out = Path(argv[len(argv) - 1 - argv[::-1].index("--out") + 1]) if "--out" in argv else None
-        return Running(argv, self.environment | environment, out or self.out)
+        running = Running(argv, self.environment | environment, out or self.out)
+        self._started.append(running)
+        return running
 
     def run(self, *arguments: object, under: Sequence[str] = (), **environment: str) -> Done:
         """Run a command to its end."""
         return self.start(*arguments, under=under, **environment).end()
+
+    def close(self) -> None:
+        """End what a test that failed left running."""
+        for running in self._started:
+            running.close()
 
     def processes(self) -> list[str]:
         """Command lines of living processes that have this door's HOME."""

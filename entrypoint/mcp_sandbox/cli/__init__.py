@@ -30,6 +30,8 @@ def main() -> NoReturn:
         from mcp_sandbox.cli.commands import run  # noqa: PLC0415 - see the module's docstring
 
         code = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = _fail(Interrupted("Interrupted."), debug)
     except SandboxError as error:
         code = _fail(error, debug)
     except Exception as error:  # noqa: BLE001 - the last line: never a traceback for a user
@@ -43,7 +45,8 @@ def main() -> NoReturn:
 def _on_signal(_number: int, _frame: types.FrameType | None) -> NoReturn:
     # From here on a further signal must not break off the cleaning up.
     _let_signals_pass()
-    raise Interrupted("Interrupted.")
+    # Libraries that catch every Exception (docker-py is one) let this one through.
+    raise KeyboardInterrupt
 
 
 def _let_signals_pass() -> None:
