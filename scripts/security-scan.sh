@@ -14,9 +14,43 @@ case ${1:-} in
   *) set -- scan "$@" ;;
 esac
 
-# A line of its own, so that a failure of the engine script ends this one.
-engine=$("$project/scripts/dev-engine.sh" start)
+# Every folder that an argument names is mounted at its own path, so that paths mean the same inside
+# and outside: the checkout around it, because findings stand on lines of it, and the place of --out.
+declare -A lent=()
+lend() {
+  local folder=$1
+  while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
+  folder=$(git -C "$folder" rev-parse --show-toplevel 2>/dev/null || echo "$folder")
+  if [ "$folder" = / ]; then
+    echo "error: $1 cannot be used: make the folder first, or name another one." >&2
+    exit 2
+  fi
+  lent[$folder]=1
+}
+here=$(pwd -P)
+lend "$here"
+previous=
+for word in "$@"; do
+  [ "$word" != -- ] || break
+  if [ "$previous" = --out ] || [[ $word == --out=* ]] || [ -e "$word" ]; then
+    lend "$(realpath -ms -- "${word#--out=}")"
+  fi
+  previous=$word
+done
+
+# A line of its own, so that a failure of the engine script ends this one. A private engine has to
+# be shown the folders too.
+engine=$(IFS=: && MCP_SANDBOX_ENGINE_SHARE=${MCP_SANDBOX_ENGINE_SHARE:+$MCP_SANDBOX_ENGINE_SHARE:}${!lent[*]} \
+  "$project/scripts/dev-engine.sh" start)
 eval "$engine"
+
+case $DOCKER_HOST in
+  unix://*) socket=${DOCKER_HOST#unix://} ;;
+  *)
+    echo "error: DOCKER_HOST is $DOCKER_HOST; this script needs an engine with a unix:// socket." >&2
+    exit 3
+    ;;
+esac
 
 # The tag carries a digest of what goes into the image: an image of older sources is never run.
 if [ -z "${MCP_SANDBOX_IMAGE:-}" ]; then
@@ -31,36 +65,9 @@ if [ -z "${MCP_SANDBOX_IMAGE:-}" ]; then
   fi
 fi
 
-# Every folder that an argument names is mounted at its own path, so that paths mean the same inside
-# and outside: the checkout around it, because findings stand on lines of it, and the place of --out.
-declare -A lent=()
-lend() {
-  local folder=$1
-  while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
-  folder=$(git -C "$folder" rev-parse --show-toplevel 2>/dev/null || echo "$folder")
-  lent[$folder]=1
-}
-here=$(pwd -P)
-lend "$here"
-previous=
-for word in "$@"; do
-  [ "$word" != -- ] || break
-  if [ "$previous" = --out ] || [[ $word == --out=* ]] || [ -e "$word" ]; then
-    lend "$(realpath -m -- "${word#--out=}")"
-  fi
-  previous=$word
-done
-
 mounts=()
 for folder in "${!lent[@]}"; do mounts+=(--volume "$folder:$folder"); done
 
-case $DOCKER_HOST in
-  unix://*) socket=${DOCKER_HOST#unix://} ;;
-  *)
-    echo "error: DOCKER_HOST is $DOCKER_HOST; this script needs an engine with a unix:// socket." >&2
-    exit 3
-    ;;
-esac
 # A terminal only when all three streams are one: otherwise stdout and stderr would be merged.
 terminal=()
 [ -t 0 ] && [ -t 1 ] && [ -t 2 ] && terminal=(--interactive --tty)
