@@ -14,6 +14,10 @@ from mcp_sandbox.model import ImageFacts
 from mcp_sandbox.sandbox import Engine
 from support.front_door import Door
 from support.on_engine import BASE, CORPUS_FILES, START_HOSTILE, WITH_PYTHON, labelled
+from support.sarif_judges import complaints, modules, schema
+
+__all__ = ["complaints", "modules", "schema"]
+"""Fixtures that are defined elsewhere."""
 
 Build = Callable[..., ImageFacts]
 

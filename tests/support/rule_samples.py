@@ -876,6 +876,23 @@ def another_client_sees_more():
     )
 
 
+def _described_to_another(first: str, second: str):
+    return observed(
+        session(tools=(tool("run", first),)),
+        session(tools=(tool("run", second),), identity=OTHER_IDENTITY, role="identity"),
+    )
+
+
+@hit("identity-dependent", N)
+def a_set_in_another_order():
+    return _described_to_another("Commands: ls, pwd, cat.", "Commands: pwd, cat, ls.")
+
+
+@hit("identity-dependent")
+def another_word_in_another_order():
+    return _described_to_another("Commands: ls, pwd, cat.", "Commands: pwd, rm, ls.")
+
+
 @miss("identity-dependent")
 def other_capabilities():
     other = replace(OTHER_IDENTITY, capabilities={})

@@ -60,6 +60,12 @@ def _only_numbers(before: list[str], after: list[str]) -> bool:
     ]
 
 
+def _shuffled(before: list[str], after: list[str]) -> RiskClass | None:
+    """A note for the same words in another order."""
+    words = [sorted(re.findall(r"[^\W_]+", " ".join(one))) for one in (before, after)]
+    return N if words[0] == words[1] else None
+
+
 def _difference(before: str, after: str) -> str:
     """The first words that differ, with a little before them."""
     at = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), 0)
@@ -138,7 +144,8 @@ def _pulled(
         "tools, prompts or instructions. A server that knows its auditor can behave.",
         proof="The listings of the two sessions, compared item by item as raw JSON.",
         quiet_when="The clients' capabilities or protocol eras differ, a listing is not whole, or "
-        "two sessions of one and the same client differ as well.",
+        "two sessions of one and the same client differ as well. A note when the words are the "
+        "same in another order: a set of the server's comes out anew at each start.",
         fix="Show every client the same.",
         cwe=(807,),
     )
@@ -149,12 +156,12 @@ def identity_dependent(context: Context) -> Iterator[Hit]:
         subject
         for one, other in combinations(context.sessions, 2)
         if _alike(one, other) and one.transcript.identity == other.transcript.identity
-        for subject, _, _ in _differences(context, one, other)
+        for subject, *_ in _differences(context, one, other)
     }
     for one, other in combinations(context.sessions, 2):
         if not _alike(one, other) or one.transcript.identity == other.transcript.identity:
             continue
-        for subject, message, kind in _differences(context, one, other):
+        for subject, message, kind, class_ in _differences(context, one, other):
             if subject not in unsteady:
                 names = one.transcript.identity.name, other.transcript.identity.name
                 yield Hit(
@@ -162,6 +169,8 @@ def identity_dependent(context: Context) -> Iterator[Hit]:
                     fact="identity",
                     message=f"Shown to “{quote(names[0], 40)}” and “{quote(names[1], 40)}”: "
                     f"{message}.",
+                    class_=class_,
+                    confidence=Confidence.HIGH if class_ is None else Confidence.LOW,
                     session=other,
                     lists=kind,
                 )
@@ -178,11 +187,12 @@ def _alike(one: Session, other: Session) -> bool:
 
 def _differences(
     context: Context, one: Session, other: Session
-) -> Iterator[tuple[str, str, ItemKind | None]]:
-    """(subject, what differs, the list it stands in) between the first listings of two sessions."""
+) -> Iterator[tuple[str, str, ItemKind | None, RiskClass | None]]:
+    """(subject, what differs, the list it stands in, class) between the first listings of two."""
     a, b = one.transcript, other.transcript
     if a.version and b.version and not _only_numbers([a.instructions], [b.instructions]):
-        yield "server", f"the instructions: {_difference(a.instructions, b.instructions)}", None
+        what = f"the instructions: {_difference(a.instructions, b.instructions)}"
+        yield "server", what, None, _shuffled([a.instructions], [b.instructions])
     for kind in _ADVERTISED:
         first = context.listed(one, kind, Moment.BEFORE)
         second = context.listed(other, kind, Moment.BEFORE)
@@ -192,9 +202,10 @@ def _differences(
         for name in sorted(left.keys() | right.keys()):
             subject = f"{kind.value}/{name}"
             if name not in left or name not in right:
-                yield subject, "only one of them is told of it", kind
+                yield subject, "only one of them is told of it", kind, None
             elif not _only_numbers(left[name], right[name]):
-                yield subject, _difference("".join(left[name]), "".join(right[name])), kind
+                what = _difference("".join(left[name]), "".join(right[name]))
+                yield subject, what, kind, _shuffled(left[name], right[name])
 
 
 @rule(

@@ -1,0 +1,177 @@
+"""Three public servers, as their users install them: every tool tested, and nothing said in error.
+
+What may be said of them was judged by hand, finding by finding; see ``docs/measured.md``. They are
+installed by pip and npm inside the image, at the versions pinned in ``tests/data/public-servers``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcp_sandbox.model import ItemKind, Moment, Report, RiskClass, ToolOutcome, Verdict
+from mcp_sandbox.report import json as report_json
+from mcp_sandbox.sandbox import Engine
+from support.sarif_lint import lint
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+
+SERVERS = Path(__file__).parents[1] / "data" / "public-servers"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is known of one server."""
+
+    name: str
+    """As it calls itself."""
+    tools: int
+    called: frozenset[str]
+    """Tools that did their job at least once; the others are named with the reason."""
+    notes: frozenset[str]
+    """Rules that may say something, none of it above a note."""
+    least_score: float
+
+
+EXPECTED = {
+    "time": Expected(
+        name="mcp-time",
+        tools=2,
+        called=frozenset({"get_current_time", "convert_time"}),
+        # Its errors quote the address of pydantic's documentation.
+        notes=frozenset({"seed-external-url"}),
+        least_score=98,
+    ),
+    "git": Expected(
+        name="mcp-git",
+        tools=12,
+        # The repository is on the read-only root: what writes to it says so, and is refused.
+        called=frozenset(
+            f"git_{one}" for one in ("status", "diff_unstaged", "diff_staged", "diff", "log")
+        )
+        | {"git_show", "git_branch"},
+        notes=frozenset({"seed-external-url"}),
+        least_score=98,
+    ),
+    "filesystem": Expected(
+        name="secure-filesystem-server",
+        tools=14,
+        # move_file finds nothing to move: no ordinary call makes what another one takes away.
+        called=frozenset(
+            [
+                *("read_file", "read_text_file", "read_media_file", "read_multiple_files"),
+                *("write_file", "edit_file", "create_directory", "list_directory"),
+                *("list_directory_with_sizes", "directory_tree", "search_files"),
+                *("get_file_info", "list_allowed_directories"),
+            ]
+        ),
+        # It repeats the path that it was given, and 10,000 patterns to exclude take it long.
+        notes=frozenset({"reflected-prompt", "hang"}),
+        least_score=94,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One scan of one server."""
+
+    code: int
+    report: Report
+    sarif: dict[str, Any]
+    expected: Expected
+
+
+@pytest.fixture(scope="module", params=EXPECTED)
+def run(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    engine: Engine,
+    helper_image: str,
+) -> Run:
+    """Built, scanned once, and gone afterwards."""
+    docker = shutil.which("docker")
+    assert docker is not None
+    tag = f"mcp-sandbox-test-{request.param}:{secrets.token_hex(4)}"
+    out = tmp_path_factory.mktemp(request.param)
+    build = [docker, "buildx", "build", "--load", "--target", request.param, "--tag", tag, "."]
+    subprocess.run(build, cwd=SERVERS, check=True, capture_output=True, timeout=400)
+    try:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "mcp_sandbox", "scan", "--image", tag, "--quiet"),
+                *("--helper-image", helper_image, "--out", str(out)),
+            ],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=os.environ,
+            timeout=500,
+        )
+    finally:
+        engine.api.remove_image(tag)
+    assert done.returncode in {0, 1}, done.stdout + done.stderr
+    return Run(
+        done.returncode,
+        report_json.load((out / "report.json").read_bytes()),
+        json.loads((out / "results.sarif").read_text()),
+        EXPECTED[request.param],
+    )
+
+
+def test_it_is_that_server_and_all_its_tools_are_listed(run: Run):
+    assert run.report.observations is not None
+    main = run.report.observations.sessions[0].transcript
+    assert main.server_info["name"] == run.expected.name
+    (listed,) = [
+        one for one in main.listings if (one.kind, one.moment) == (ItemKind.TOOLS, Moment.BEFORE)
+    ]
+    assert len(listed.items) == run.expected.tools
+    assert {one["name"] for one in listed.items} == set(run.report.coverage.tools)
+
+
+def test_every_tool_is_called_or_named_with_the_reason_that_it_was_not(run: Run):
+    tools = run.report.coverage.tools
+    assert run.report.coverage.missing == ()
+    called = {name for name, one in tools.items() if one.outcome is ToolOutcome.CALLED}
+    assert called >= run.expected.called
+    for name in tools.keys() - called:
+        assert tools[name].outcome is ToolOutcome.REFUSED
+        assert tools[name].reason
+    # Those that take no argument get no hostile one.
+    assert sum(one.calls > 50 for one in tools.values()) >= len(tools) - 2
+
+
+def test_it_passes_with_a_high_score(run: Run):
+    assert (run.code, run.report.verdict) == (0, Verdict.PASS)
+    assert run.report.score is not None
+    assert run.report.score >= run.expected.least_score
+
+
+def test_nothing_is_said_that_a_reader_would_call_false(run: Run):
+    said = {(one.rule, one.class_) for one in run.report.findings}
+    assert said <= {(rule, RiskClass.NOTE) for rule in run.expected.notes}
+
+
+def test_its_sarif_is_what_github_takes(
+    run: Run,
+    schema: Any,
+    complaints: Callable[[dict[str, Any]], set[str]],
+):
+    assert lint(run.sarif) == []
+    assert [error.message for error in schema.iter_errors(run.sarif)] == []
+    # Ids of one word differ from their rule's name in the capital letter alone.
+    assert complaints(run.sarif) <= {"SARIF1001: warning"}
+    results = run.sarif["runs"][0]["results"]
+    assert {one["ruleId"] for one in results} == {one.rule for one in run.report.findings}
+    assert {one["level"] for one in results} <= {"note"}
