@@ -128,7 +128,6 @@ def test_a_flood_on_standard_error_is_kept_in_part_and_counted(hold: Callable[..
     assert transcript.end is SessionEnd.COMPLETED
     assert container.stderr_bytes > LIMITS.log_bytes
     assert len(container.stderr) <= 2 * LIMITS.log_bytes
-    assert container.witnesses[Witness.LOGS] != COMPLETE
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ import pytest
 from mcp_sandbox import proc
 from mcp_sandbox.errors import EngineUnavailable, ServerNotStarted
 from mcp_sandbox.model import (
+    COMPLETE,
     CanaryHit,
     FileChange,
     ImageFacts,
@@ -262,20 +263,22 @@ def test_what_goes_in_comes_out(sandbox: Open):
         assert server.finish().exit_code == 0
 
 
-def test_a_flood_of_standard_error_is_bounded_and_counted(sandbox: Open):
-    script = (
-        f"echo first >&2; head -c 3000000 /dev/zero | tr '\\0' x >&2; echo {SECRET} >&2; echo ."
-    )
+@pytest.mark.parametrize("megabytes", [3, 60])
+def test_a_flood_of_standard_error_is_bounded_counted_and_searched(sandbox: Open, megabytes: int):
+    """What is not kept is searched all the same, up to a bound; beyond it the witness says so."""
+    flood = f"head -c {megabytes * 500_000} /dev/zero | tr '\\0' x >&2"
+    script = f"echo first >&2; {flood}; echo {SECRET} >&2; {flood}; echo last >&2; echo ."
     with sandbox(script) as opened:
         server = start(opened)
         read_until(server.stream, b".\n")
         facts = server.finish(find=find, mask=mask)
-    assert facts.stderr_bytes == 6 + 3_000_000 + len(SECRET) + 1
+    assert facts.stderr_bytes == 6 + megabytes * 1_000_000 + len(SECRET) + 1 + 5
     assert facts.stderr.startswith("first\n")
-    assert facts.stderr.endswith("<planted>\n")
+    assert facts.stderr.endswith("last\n")
     assert len(facts.stderr) < 70_000
     assert facts.stderr_canaries == (HIT,)
-    assert "not kept" in facts.witnesses[Witness.LOGS]
+    searched = facts.witnesses[Witness.LOGS] == COMPLETE
+    assert searched == (megabytes == 3), facts.witnesses[Witness.LOGS]
 
 
 def test_a_flood_that_nobody_read_does_not_keep_the_server_from_ending(sandbox: Open):

@@ -1023,8 +1023,15 @@ def many_processes():
 
 
 @hit("survivor-process")
-def had_to_be_killed():
-    return called(call(), container={"stop": StopStage.KILLED})
+def had_to_be_killed_and_was_not_alone():
+    running = ("python server.py", "sleep 1000")
+    return called(call(), container={"stop": StopStage.KILLED, "processes_at_end": running})
+
+
+@hit("survivor-process", N)
+def process_one_without_a_handler():
+    running = ("node server.js",)
+    return called(call(), container={"stop": StopStage.KILLED, "processes_at_end": running})
 
 
 @hit("survivor-process", N)

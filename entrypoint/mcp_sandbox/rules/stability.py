@@ -225,8 +225,10 @@ def _tuple(call: Call | None) -> tuple[Call, ...]:
         class_=M,
         evidence=Evidence.E3,
         what="The server went on after its input was closed, which is how a client says goodbye. "
-        "It is medium when SIGTERM did not end it either; a note when SIGTERM did.",
-        proof="The stage at which the container ended.",
+        "It is medium when SIGTERM did not end it either and processes were running beside it; a "
+        "note when SIGTERM did, or when it was alone: the kernel gives process 1 no default for "
+        "SIGTERM, so a server without a handler is deaf to it in a container.",
+        proof="The stage at which the container ended, and the process list before.",
         quiet_when="The server ends when its input is closed, or the session had broken off.",
         fix="Exit when standard input ends; handle SIGTERM (as process 1 it has no default).",
         cwe=(772,),
@@ -240,12 +242,13 @@ def survivor_process(context: Context) -> Iterator[Hit]:
             continue
         if stop is StopStage.KILLED or stop is StopStage.TERMINATED:
             killed = stop is StopStage.KILLED
+            alone = len(session.container.processes_at_end) <= 1
             yield Hit(
                 subject="server",
                 fact="survivor",
                 message="After its input was closed the server had to be "
                 + ("killed; SIGTERM did not end it." if killed else "ended by SIGTERM."),
-                class_=None if killed else N,
+                class_=None if killed and not alone else N,
                 session=session,
             )
 

@@ -182,12 +182,11 @@ class Server:
         stderr = self.stream.stderr
         head, tail = stderr.parts()
         said[Witness.LOGS] = drained or (
-            f"{stderr.dropped} bytes in the middle of standard error were not kept"
-            if stderr.dropped
+            f"{stderr.lost} bytes in the middle of standard error were not kept"
+            if stderr.lost
             else COMPLETE
         )
-        whole = (head, tail) if stderr.dropped else (head + tail,)
-        seen = dict.fromkeys(itertools.chain.from_iterable(find(part) for part in whole))
+        seen = dict.fromkeys(itertools.chain.from_iterable(map(find, stderr.windows())))
         at_start = self._at_start if processes_at_start is None else processes_at_start
         return ContainerFacts(
             relaxation=self._relaxation,

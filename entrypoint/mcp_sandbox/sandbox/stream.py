@@ -3,7 +3,8 @@
 The engine multiplexes both outputs over one connection: 8 bytes of header (stream number, three
 zeros, length, big-endian), then that many bytes. A frame is passed on as it arrives, so that its
 announced length costs nothing. Standard output goes to the reader whole; of standard error the
-beginning and the end are kept, and its length.
+beginning and the end are kept, and its length. What lies between waits in a file without a name, up
+to a bound, so that it can be searched: a chatty server is not an unexamined one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+import tempfile
 from collections.abc import Iterator
+from typing import IO
 
 from mcp_sandbox.sandbox.engine import Engine
 
@@ -53,14 +56,25 @@ class Demultiplexer:
                 self._header.clear()
 
 
+ASIDE = 32
+"""The middle of standard error is put aside up to so many times what is kept of it."""
+_WINDOW = 2**20
+_OVERLAP = 16 * 2**10
+"""Windows share so many bytes, so that a cut hides nothing shorter."""
+
+
 class HeadTail:
-    """The first and the last ``half`` bytes of a stream, and its length."""
+    """The first and the last ``half`` bytes of a stream, its length, and its middle put aside."""
 
     def __init__(self, half: int) -> None:
         self.half = half
         self.total = 0
+        self.lost = 0
+        """Bytes that were neither kept nor put aside."""
         self._head = bytearray()
         self._tail = bytearray()
+        self._middle: IO[bytes] | None = None
+        self._aside = 0
 
     def add(self, data: bytes) -> None:
         """Take more of the stream."""
@@ -69,7 +83,36 @@ class HeadTail:
         self._head += data[:room]
         self._tail += data[room:]
         if len(self._tail) > 2 * self.half:
+            self._put_aside(memoryview(self._tail)[: -self.half].tobytes())
             del self._tail[: -self.half]
+
+    def _put_aside(self, data: bytes) -> None:
+        taken = data[: max(0, 2 * self.half * ASIDE - self._aside)]
+        if taken:
+            if self._middle is None:
+                self._middle = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+            self._middle.write(taken)
+        self._aside += len(taken)
+        self.lost += len(data) - len(taken)
+
+    def windows(self) -> Iterator[bytes]:
+        """Everything there is of the stream, in order, in pieces that overlap."""
+        rest = bytes(self._head)
+        if self._middle is not None:
+            self._middle.seek(0)
+            while piece := self._middle.read(_WINDOW):
+                yield rest + piece
+                rest = (rest + piece)[-_OVERLAP:]
+        if self.lost:  # a gap: what stands on its two sides was not written together
+            yield rest
+            rest = b""
+        yield rest + bytes(self._tail)
+
+    def close(self) -> None:
+        """Let the middle go."""
+        if self._middle is not None:
+            self._middle.close()
+            self._middle = None
 
     @property
     def dropped(self) -> int:
@@ -167,6 +210,7 @@ class AttachedStream:
         """Give the connection up."""
         self._write_closed = self.ended = True
         self._socket.close()
+        self.stderr.close()
 
 
 def open_attached(

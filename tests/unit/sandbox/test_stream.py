@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_sandbox.sandbox.stream import AttachedStream, Demultiplexer, HeadTail
+from mcp_sandbox.sandbox.stream import ASIDE, AttachedStream, Demultiplexer, HeadTail
 
 
 def frame(stream: int, payload: bytes) -> bytes:
@@ -56,6 +56,42 @@ def test_beginning_and_end_are_kept(parts: list[bytes], half: int):
     assert head == whole[:half]
     assert tail == whole[half:][-half:]
     assert kept.dropped == max(0, len(whole) - 2 * half)
+    windows = list(kept.windows())
+    kept.close()
+    assert all(window in whole for window in windows)
+    if not kept.lost:
+        pairs = [whole[at : at + 2] for at in range(len(whole) - 1)]
+        assert all(any(pair in window for window in windows) for pair in pairs)
+
+
+def test_what_is_searched_overlaps_and_has_an_end():
+    half = 64 * 2**10
+    kept = HeadTail(half)
+    room = 2 * half * ASIDE
+    letters = b"".join(b"%07d" % number for number in range(room // 7))
+    for start in range(0, room, 1000):
+        kept.add(letters[start : start + 1000])
+    windows = list(kept.windows())
+    assert kept.lost == 0
+    assert len(windows) > 2
+    for number in range(0, room // 7, 111):
+        word = b"%07d" % number
+        assert any(word in window for window in windows)
+    for start in range(0, 4 * room, room):
+        kept.add(b"z" * room)
+        assert kept.lost > start
+    assert sum(map(len, kept.windows())) < 2 * room
+    kept.close()
+
+
+def test_two_sides_of_a_gap_are_not_joined():
+    kept = HeadTail(4)
+    kept.add(b"a" * 4 + b"b" * 4 * 2 * ASIDE)
+    for _ in range(40):
+        kept.add(b"c" * 8)
+    assert kept.lost
+    assert not any(b"bc" in window for window in kept.windows())
+    kept.close()
 
 
 @pytest.fixture
