@@ -82,19 +82,21 @@ def probe(stream: ByteStream, max_calls: int) -> tuple[Transcript, list[bytes], 
 
 
 def bare(stream: ByteStream, lines: list[bytes]) -> float:
-    """Seconds that a loop which only writes and reads needs for the same lines."""
+    """Seconds that a loop which only encodes, writes, reads and decodes needs for the same calls."""
     start = 0.0
+    calls = [json.loads(line) for line in lines]
     poll = select.poll()
     poll.register(stream.fileno(), select.POLLIN)
     opening = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {}}
-    for number, line in enumerate([json.dumps(opening).encode() + b"\n", *lines]):
-        left = memoryview(line)
+    for number, message in enumerate([opening, *calls]):
+        left = memoryview(json.dumps(message).encode() + b"\n")
         while left:
             left = left[stream.send(left) :]
         reply = b""
         while not reply.endswith(b"\n"):
             poll.poll()
             reply += stream.recv() or b""
+        json.loads(reply)
         if number == 0:
             start = time.perf_counter()
     return time.perf_counter() - start
