@@ -64,6 +64,11 @@ class Order:
         """Target -> why its schema is of no use; it is called with guessed arguments."""
         self.left_out: list[str] = []
 
+    @property
+    def targets(self) -> int:
+        """How many listed items have calls, as far as they have been made."""
+        return len(self._made)
+
     def __iter__(self) -> Iterator[Input]:
         """Ordinary calls of all targets first, then hostile ones, target by target."""
         for inputs in self._make():

@@ -35,6 +35,7 @@ from mcp_sandbox.probe.conversation import (
 from mcp_sandbox.probe.hostile import Input
 from mcp_sandbox.probe.pipe import BudgetExhausted
 from mcp_sandbox.probe.plan import Order, Plan
+from mcp_sandbox.probe.shares import Shares
 from mcp_sandbox.probe.wire import encode_params
 
 KEPT = 4 * 2**10
@@ -214,11 +215,17 @@ class Prober:
 
     def _prepared(self, order: Order) -> Iterator[tuple[int, Input, bytes]]:
         """Position, input and serialised parameters of each call still to be made."""
+        shares = Shares(time.monotonic(), self._deadline)
         for position, item in enumerate(order):
             if position < self._plan.start_at:
                 continue
-            if time.monotonic() > self._deadline:
+            now = time.monotonic()
+            if now > self._deadline:
                 return  # inputs cost time too; what was not reached shows in the coverage
+            if why := shares.why_not(item, order.targets, now):
+                if why not in self._left_out:
+                    self._left_out.append(why)
+                continue
             if self._silenced[item.family, item.payload] >= SILENCES and item.payload:
                 self._left_out.append(
                     f"{item.target} {item.parameter}: {item.family} {item.payload}, "

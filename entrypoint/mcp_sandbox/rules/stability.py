@@ -97,7 +97,7 @@ def crash(context: Context) -> Iterator[Hit]:
         what="A hostile input got no answer within the call's time while ordinary input does. "
         "When ordinary calls stall as well, or the parameter says how long to take, it is a note: "
         "the sandbox gives no network to wait for. So it is when a message too deep or too long to "
-        "be read was dropped and the next one is answered.",
+        "be read in time is passed over and the next one is answered.",
         proof="The call, its time limit run out, and the tool's ordinary calls answered.",
         quiet_when="The call is answered, be it with an error.",
         fix="Bound the work that one call may cause, and give up with an error result.",
@@ -123,7 +123,7 @@ def hang(context: Context) -> Iterator[Hit]:
             message=("The server stopped reading its input" if stopped else "No answer")
             + f" to {_named(made.call)}"
             + ("" if answers else "; its ordinary calls are not answered either")
-            + ("; the message was dropped, and the next one is answered." if dropped else "."),
+            + (", which is very deep or long; the next one is answered." if dropped else "."),
             class_=N if mild else None,
             confidence=Confidence.LOW if mild else Confidence.MEDIUM,
             session=made.session,
@@ -132,7 +132,7 @@ def hang(context: Context) -> Iterator[Hit]:
 
 
 def _dropped(made: Made) -> bool:
-    """A message too deep or too long to read was dropped: the server went on with the next one."""
+    """A message too deep or too long was passed over: the server went on with the next one."""
     calls = made.session.transcript.calls
     following = calls[made.call.number] if made.call.number < len(calls) else None
     return (
