@@ -18,6 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcp_sandbox import interrupts
+
 ALLOWED_ENVIRONMENT: tuple[str, ...] = ("PATH", "HOME", "LANG", "LC_ALL", "TZ")
 """The only variables that a child may take from our own environment unasked."""
 
@@ -108,29 +110,25 @@ def run(
     child's group was killed.
     """
     began = time.monotonic()
-    process = subprocess.Popen(  # noqa: S603 - a list, never a shell
-        list(argv),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=dict(environment),
-        cwd=cwd,
-        start_new_session=True,
-        bufsize=0,
-    )
     out, err = _End(keep), _End(keep)
     timed_out = False
+    process: subprocess.Popen[bytes] | None = None
     try:
+        with interrupts.held():
+            process = subprocess.Popen(  # noqa: S603 - a list, never a shell
+                list(argv),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=dict(environment),
+                cwd=cwd,
+                start_new_session=True,
+                bufsize=0,
+            )
         timed_out = _converse(process, stdin, out, err, began + timeout)
     finally:
-        # The group is ours until its leader is reaped: only then may its number be used again.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe is not None:
-                pipe.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_REAP)
+        if process is not None:
+            _end(process)
     return ProcessResult(
         argv=tuple(argv),
         exit_code=process.returncode,
@@ -141,6 +139,19 @@ def run(
         timed_out=timed_out,
         seconds=time.monotonic() - began,
     )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill the group, close the pipes, reap the child."""
+    with interrupts.held():
+        # The group is ours until its leader is reaped: only then may its number be used again.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_REAP)
 
 
 def _converse(

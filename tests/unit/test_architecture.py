@@ -15,6 +15,7 @@ LAYERS: dict[str, int] = {
     "model": 0,
     "errors": 0,
     "settings": 1,
+    "interrupts": 0,
     "proc": 1,
     "report.escape": 1,
     "image": 2,

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 import traceback
-import types
 from typing import NoReturn, TextIO
 
+from mcp_sandbox import interrupts
 from mcp_sandbox.errors import ExitCode, Fault, Interrupted, SandboxError
 from mcp_sandbox.report.escape import terminal
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> NoReturn:
@@ -25,8 +22,7 @@ def main() -> NoReturn:
     debug = "--debug" in sys.argv[1:2]
     code: int = ExitCode.INFRASTRUCTURE
     try:
-        for number in SIGNALS:
-            signal.signal(number, _on_signal)
+        interrupts.arm()
         from mcp_sandbox.cli.commands import run  # noqa: PLC0415 - see the module's docstring
 
         code = run(sys.argv[1:])
@@ -36,27 +32,10 @@ def main() -> NoReturn:
         code = _fail(error, debug)
     except Exception as error:  # noqa: BLE001 - the last line: never a traceback for a user
         code = _fail(Fault(error), debug)
-    _let_signals_pass()
+    interrupts.disarm()
     for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
         _settle(stream, descriptor)
     sys.exit(code)
-
-
-def _on_signal(_number: int, _frame: types.FrameType | None) -> NoReturn:
-    # From here on a further signal must not break off the cleaning up.
-    _let_signals_pass()
-    # Libraries that catch every Exception (docker-py is one) let this one through.
-    raise KeyboardInterrupt
-
-
-def _let_signals_pass() -> None:
-    """Not ``SIG_IGN``: Python complains of a signal that came just before, and children inherit."""
-    for number in SIGNALS:
-        signal.signal(number, _do_nothing)
-
-
-def _do_nothing(_number: int, _frame: types.FrameType | None) -> None:
-    """Handle a further signal."""
 
 
 def _fail(error: SandboxError, debug: bool) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import socket
 import tempfile
 import time
@@ -23,7 +24,7 @@ import docker.errors
 import docker.utils
 import requests.exceptions
 
-from mcp_sandbox import proc
+from mcp_sandbox import interrupts, proc
 from mcp_sandbox.errors import (
     BuildFailed,
     EngineFailed,
@@ -96,7 +97,7 @@ class ImageStore:
         (failed, or not done in time) and ``EngineFailed``.
         """
         found = context_.collect(context, dockerfile)
-        with tempfile.TemporaryDirectory(prefix="mcp-sandbox-") as folder:
+        with _temporary_folder() as folder:
             iidfile = Path(folder) / "iid"
             argv = build_command(
                 found.dockerfile, network=network, labels=self._labels(), iidfile=iidfile
@@ -246,6 +247,20 @@ def build_command(
     for name, value in sorted(labels.items()):
         command += ["--label", f"{name}={value}"]
     return (*command, "--file", dockerfile, "-")
+
+
+@contextlib.contextmanager
+def _temporary_folder() -> Iterator[str]:
+    """A folder that an interruption does not leave behind at whatever moment it comes."""
+    folder = ""
+    try:
+        with interrupts.held():
+            folder = tempfile.mkdtemp(prefix="mcp-sandbox-")
+        yield folder
+    finally:
+        with interrupts.held():
+            if folder:
+                shutil.rmtree(folder)
 
 
 def launch_facts(found: Mapping[str, Any]) -> LaunchFacts:

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import docker
 import docker.errors
 import requests.exceptions
 
+from mcp_sandbox import interrupts
 from mcp_sandbox.errors import EngineFailed, EngineUnavailable
 from mcp_sandbox.model import EXPIRES_LABEL, ROLE_LABEL, RUN_LABEL
 
@@ -36,7 +39,11 @@ _TCP_PORT = 2375
 TROUBLE = (docker.errors.DockerException, requests.exceptions.RequestException, OSError)
 """All that a call of the engine's API raises."""
 
+LAST_ANSWER = 3.0
+"""Seconds that an interrupted run waits for what it has just asked the engine to make."""
+
 Labels = dict[str, str]
+T = TypeVar("T")
 
 
 class Engine:
@@ -101,6 +108,29 @@ class Engine:
             raise EngineUnavailable(
                 f"The Docker engine at {self.address} stopped answering. {what}."
             ) from error
+
+    @staticmethod
+    def made(ask: Callable[[], T]) -> T:
+        """Have the engine make something, and let it finish even when we are interrupted meanwhile.
+
+        It would come into being after all else has been cleared away, and stay.
+        """
+        answer: Future[T] = Future()
+
+        def work() -> None:
+            try:
+                answer.set_result(ask())
+            except BaseException as error:  # noqa: BLE001 - raised again where it was asked for
+                answer.set_exception(error)
+
+        thread = threading.Thread(target=work, name="mcp-sandbox-make", daemon=True)
+        try:
+            with interrupts.held():
+                thread.start()
+            return answer.result()
+        except BaseException:
+            wait([answer], LAST_ANSWER)
+            raise
 
     def describe(self) -> dict[str, str]:
         """Version, API, cgroup version, security options, architecture, kernel, storage driver."""

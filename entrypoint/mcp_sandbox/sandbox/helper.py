@@ -113,7 +113,8 @@ def run_helper(engine: Engine, spec: HelperSpec, *, limit: int) -> HelperResult:
     """Start it, read at most ``limit`` bytes of archive, remove it. Trouble is in the result."""
     container = ""
     try:
-        container = str(engine.api.create_container_from_config(spec.body())["Id"])
+        created = engine.made(lambda: engine.api.create_container_from_config(spec.body()))
+        container = str(created["Id"])
         stream = open_attached(engine, container, stdin=False, stderr_bytes=MAX_STDERR)
         try:
             engine.api.start(container)

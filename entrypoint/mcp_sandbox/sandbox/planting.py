@@ -72,7 +72,8 @@ class Planting:
                 request["Cmd"] = ["-"]  # the engine wants one; every start names its own
             volumes = config.get("Volumes") or {}
             request["HostConfig"] |= {"Tmpfs": dict.fromkeys(volumes, "rw,size=1m")}  # type: ignore[operator] # the literal's type is too narrow
-            self.id = str(engine.api.create_container_from_config(request)["Id"])
+            created = engine.made(lambda: engine.api.create_container_from_config(request))
+            self.id = str(created["Id"])
         self._covered = (*_COVERED, *volumes)
 
     def close(self) -> None:
@@ -123,7 +124,7 @@ class Planting:
     def commit(self) -> str:
         """The id of the image with the planted files. It inherits the container's labels."""
         with self._engine.guard("The image with the planted files cannot be saved"):
-            return str(self._engine.api.commit(self.id)["Id"])
+            return str(self._engine.made(lambda: self._engine.api.commit(self.id))["Id"])
 
     def _target(self, path: str, content: bytes, *, append: bool) -> _File | str:
         """What to write and where, or why not."""

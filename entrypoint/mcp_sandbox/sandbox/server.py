@@ -70,7 +70,9 @@ class Server:
         self._at_start: tuple[str, ...] = ()
         self._facts: ContainerFacts | None = None
         with engine.guard("The server's container cannot be created"):
-            created = engine.api.create_container_from_config(spec_.body(spec), name=name)
+            created = engine.made(
+                lambda: engine.api.create_container_from_config(spec_.body(spec), name=name)
+            )
             self.id = str(created["Id"])
         try:
             with engine.guard("The server's container cannot be attached to"):

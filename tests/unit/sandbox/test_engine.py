@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
+import signal
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -73,6 +75,22 @@ def test_leaving_a_sandbox_does_not_wait_for_an_engine_that_is_half_gone(
             pass
     # The engine has still not answered: it was not waited for.
     assert not HalfGone.answered
+
+
+def test_what_was_asked_for_is_waited_for_when_interrupted():
+    made = []
+
+    def ask() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        # The interruption has long been raised by the end of this.
+        made.append(sum(range(5_000_000)))
+
+    with pytest.raises(KeyboardInterrupt):
+        Engine.made(ask)
+    assert len(made) == 1
+    assert Engine.made(lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        Engine.made(lambda: 1 // 0)
 
 
 def test_the_helper_gets_two_capabilities_and_no_more():

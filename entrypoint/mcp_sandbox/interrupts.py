@@ -1,0 +1,70 @@
+"""Signals that end a run: raised at once, but not while something is just coming into being.
+
+Between the moment at which a process or a file exists and the moment at which we know it, nothing
+could clear it away. What is made within ``held`` is known before the interruption is raised. Keep
+it short: a hold delays the answer to Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import signal
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass
+class _State:
+    """Signals belong to the process, so this does too."""
+
+    holds: int = 0
+    pending: bool = False
+
+
+_state = _State()
+
+
+def arm() -> None:
+    """From now on the first signal raises ``KeyboardInterrupt``, and those after it do nothing.
+
+    Not an ``Exception``: libraries that catch every one of those (docker-py is one) let it through.
+    """
+    for number in SIGNALS:
+        signal.signal(number, _interrupt)
+
+
+def disarm() -> None:
+    """From now on signals do nothing, so that clearing away is not broken off.
+
+    Not ``SIG_IGN``: Python complains of a signal that came just before, and children inherit it.
+    """
+    for number in SIGNALS:
+        signal.signal(number, _pass)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """An interruption within is raised at the end."""
+    _state.holds += 1
+    try:
+        yield
+    finally:
+        _state.holds -= 1
+        if _state.pending and not _state.holds:
+            _state.pending = False
+            raise KeyboardInterrupt
+
+
+def _interrupt(_number: int, _frame: types.FrameType | None) -> None:
+    disarm()
+    if _state.holds:
+        _state.pending = True
+    else:
+        raise KeyboardInterrupt
+
+
+def _pass(_number: int, _frame: types.FrameType | None) -> None:
+    """Handle a further signal."""

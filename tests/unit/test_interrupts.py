@@ -1,0 +1,68 @@
+"""Signals: raised once, held back while something is being made, and never in the way of an end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from mcp_sandbox import interrupts, proc
+
+
+@pytest.fixture(autouse=True)
+def armed() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in interrupts.SIGNALS}
+    interrupts.arm()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", interrupts.SIGNALS)
+def test_the_first_is_raised_and_the_others_pass(number: int):
+    with pytest.raises(KeyboardInterrupt):
+        send(number)
+    for other in interrupts.SIGNALS:
+        send(other)
+
+
+def test_one_that_comes_while_something_is_made_is_raised_afterwards():
+    made = []
+
+    def make() -> None:
+        with interrupts.held():
+            with interrupts.held():
+                send(signal.SIGTERM)
+                send(signal.SIGINT)
+                made.append("inner")
+            made.append("outer")
+
+    with pytest.raises(KeyboardInterrupt):
+        make()
+    assert made == ["inner", "outer"]
+    with interrupts.held():
+        made.append("later")  # raised once only
+    assert made[-1] == "later"
+
+
+def test_a_child_that_was_just_started_is_ended(monkeypatch: pytest.MonkeyPatch):
+    started = []
+    popen = proc.subprocess.Popen
+
+    def start(*arguments: object, **options: object) -> object:
+        process = popen(*arguments, **options)
+        send(signal.SIGTERM)
+        started.append(process)
+        return process
+
+    monkeypatch.setattr(proc.subprocess, "Popen", start)
+    with pytest.raises(KeyboardInterrupt):
+        proc.run([sys.executable, "-c", "input()"], environment={}, timeout=60)
+    assert started[0].returncode == -signal.SIGKILL
