@@ -82,7 +82,7 @@ def probe(stream: ByteStream, max_calls: int) -> tuple[Transcript, list[bytes], 
 
 
 def bare(stream: ByteStream, lines: list[bytes]) -> float:
-    """Seconds that a loop which only encodes, writes, reads and decodes needs for the same calls."""
+    """Seconds for the same calls by a loop that encodes, writes, reads and decodes."""
     start = 0.0
     calls = [json.loads(line) for line in lines]
     poll = select.poll()
