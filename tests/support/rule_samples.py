@@ -997,6 +997,24 @@ def a_tool_that_waits():
     )
 
 
+@hit("hang", N)
+def a_tool_made_for_taking_long():
+    return called(
+        call(),
+        call("type-confusion", 2**63, status=CallStatus.TIMEOUT, reply=""),
+        tools=(tool("find", "Shows a long running operation.", name="Number of steps."),),
+    )
+
+
+@hit("hang", M)
+def a_tool_that_only_speaks_of_time():
+    return called(
+        call(),
+        call("type-confusion", 2**63, status=CallStatus.TIMEOUT, reply=""),
+        tools=(tool("find", "Lists delays of trains.", name="Number of steps."),),
+    )
+
+
 @miss("hang")
 def a_slow_answer():
     return called(call("type-confusion", 7, milliseconds=9_999.0))

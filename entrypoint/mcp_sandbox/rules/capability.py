@@ -42,6 +42,8 @@ _WAITS = re.compile(
     r"\b(?:duration|seconds?|delay|sleep|wait\w*|timeout|interval|long running|milliseconds?|ms)\b"
 )
 
+_TAKES_LONG = re.compile(r"\blong[- ]running\b|\b(?:sleeps?|waits|pauses?|delays?) (?:for|until)\b")
+
 
 def runs_commands(context: Context, made: Made) -> bool:
     """The tool offers to run commands, and this parameter is the command."""
@@ -106,8 +108,10 @@ def reads_anywhere(context: Context, made: Made) -> bool:
 
 
 def waits(context: Context, made: Made) -> bool:
-    """The parameter says how long the tool shall take."""
-    return bool(_WAITS.search(context.parameter_text(made)))
+    """The tool is made for taking long, or the parameter says how long it shall take."""
+    return bool(
+        _WAITS.search(context.parameter_text(made)) or _TAKES_LONG.search(context.declared(made))
+    )
 
 
 def value_at(arguments: object, pointer: str) -> object:
