@@ -45,6 +45,15 @@ def disarm() -> None:
         signal.signal(number, _pass)
 
 
+def ignore() -> None:
+    """For the very end: all but ignored signals get their deadly default back with the interpreter.
+
+    Call ``disarm`` before it.
+    """
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def held() -> Iterator[None]:
     """An interruption within is raised at the end."""

@@ -35,6 +35,7 @@ def main() -> NoReturn:
     interrupts.disarm()
     for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
         _settle(stream, descriptor)
+    interrupts.ignore()
     sys.exit(code)
 
 
