@@ -109,7 +109,7 @@ def test_judge_honours_its_own_gate_and_profile(honest: Done, door: Door):
     report = honest.folder / "report.json"
     gated = door.run("judge", "--fail-below", "99.5", report)
     assert (gated.code, gated.err) == (1, "")
-    assert "gate: score is" in gated.out
+    assert "gate failed: score (" in gated.out
     seed = door.run("judge", "--profile", "seed", "--json", report)
     assert json.loads(seed.out)["profile"] == "seed"
 

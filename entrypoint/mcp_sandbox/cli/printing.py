@@ -29,6 +29,8 @@ STYLE = {
 
 SHOWN_FINDINGS = 30
 """Findings printed on stdout; all of them are in the report."""
+SHOWN_MESSAGE = 200
+"""Characters printed of a finding's message; the report has it whole."""
 
 
 class Paper(Console):
@@ -81,7 +83,7 @@ def print_report(console: Console, report: Report, *, folder: Path | None) -> No
     for condition in report.gate:
         if not condition.held:
             console.print(
-                Text(f"  gate: {condition.name} is {condition.value}, limit {condition.limit}")
+                Text(f"  gate failed: {condition.name} ({condition.value}, not {condition.limit})")
             )
     for finding in report.findings[:SHOWN_FINDINGS]:
         console.print(_finding_line(finding))
@@ -97,7 +99,9 @@ def _finding_line(finding: Finding) -> Text:
     line = Text(f"  {finding.class_.value:<8} ", STYLE[finding.class_])
     line.append(f"{finding.rule}  ", "bold")
     line.append(f"{terminal(finding.subject)[:80]}  ", "default")
-    return line.append(f"{finding.evidence.value}  {terminal(finding.message)[:200]}", "default")
+    message = terminal(finding.message)
+    short = message if len(message) <= SHOWN_MESSAGE else message[: SHOWN_MESSAGE - 1] + "…"
+    return line.append(f"{finding.evidence.value}  {short}", "default")
 
 
 def print_rule(console: Console, info: RuleInfo) -> None:
