@@ -1,4 +1,4 @@
-"""Which folders a server was given, as its start says: what the probe aims at, and plants beside."""
+"""Which folders a server was given, as its start says: aimed at by the probe, planted beside."""
 
 from __future__ import annotations
 
