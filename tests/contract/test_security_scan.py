@@ -82,6 +82,7 @@ def test_a_folder_that_is_no_checkout(engine: Engine, tmp_path: Path):
         (["rules", "ssrf"], 0, "ssrf: ", ""),
         (["rules", "nonsense"], 2, "", "There is no rule 'nonsense'"),
         (["--version"], 0, "mcp-sandbox, version", ""),
+        (["--image", "x", "--seed", "-1"], 2, "", "--seed -1"),
         (["--out", "/nowhere-at-all", "."], 2, "", "/nowhere-at-all cannot be used"),
     ],
 )
