@@ -998,6 +998,14 @@ def a_tool_that_waits():
 
 
 @hit("hang", N)
+def a_tool_that_is_slow_by_itself():
+    return called(
+        call(milliseconds=5_000.0),
+        call("type-confusion", 7, status=CallStatus.TIMEOUT, reply=""),
+    )
+
+
+@hit("hang", N)
 def a_tool_made_for_taking_long():
     return called(
         call(),

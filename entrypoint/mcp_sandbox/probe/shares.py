@@ -14,12 +14,15 @@ LEAST = 2.0
 ORDINARY = 4
 """Ordinary calls are made a second time only while a session is younger than this part of it."""
 
+CLOSING = 10
+"""This part of a session is kept for the listings after the calls."""
+
 
 class Shares:
     """Says which calls are still within their share. Ask in the order in which calls are made."""
 
     def __init__(self, begin: float, end: float) -> None:
-        self._end = end
+        self._end = end - (end - begin) / CLOSING
         self._young = begin + (end - begin) / ORDINARY
         self._seen: set[int] = set()
         self._target = ("", "")

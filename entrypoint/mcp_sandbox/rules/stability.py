@@ -95,9 +95,10 @@ def crash(context: Context) -> Iterator[Hit]:
         class_=M,
         evidence=Evidence.E3,
         what="A hostile input got no answer within the call's time while ordinary input does. "
-        "When ordinary calls stall as well, or the parameter says how long to take, it is a note: "
-        "the sandbox gives no network to wait for. So it is when a message too deep or too long to "
-        "be read in time is passed over and the next one is answered.",
+        "When ordinary calls stall or are slow as well, or the tool or the parameter says that it "
+        "takes long, it is a note: the sandbox gives no network to wait for. So it is when a "
+        "message too deep or too long to be read in time is passed over and the next one is "
+        "answered.",
         proof="The call, its time limit run out, and the tool's ordinary calls answered.",
         quiet_when="The call is answered, be it with an error.",
         fix="Bound the work that one call may cause, and give up with an error result.",
@@ -112,8 +113,13 @@ def hang(context: Context) -> Iterator[Hit]:
         ordinary = context.valid(made.subject)
         answers = any(valid.call.status in ANSWERED for valid in ordinary)
         dropped = _dropped(made)
+        slow = any(valid.call.milliseconds > SLOW for valid in ordinary)
         mild = (
-            made.call.family == VALID or not answers or dropped or capability.waits(context, made)
+            made.call.family == VALID
+            or not answers
+            or slow
+            or dropped
+            or capability.waits(context, made)
         )
         stopped = made.call.status is CallStatus.STUCK_WRITE
         yield Hit(
@@ -129,6 +135,10 @@ def hang(context: Context) -> Iterator[Hit]:
             session=made.session,
             calls=(made.call,),
         )
+
+
+SLOW = 2_000
+"""Milliseconds from which an ordinary call is slow by itself; most take a few."""
 
 
 def _dropped(made: Made) -> bool:

@@ -32,16 +32,16 @@ def test_a_quick_server_gets_every_call():
 def test_of_a_slow_server_every_target_gets_about_the_same():
     got, now = called(5.0)
     assert len(got) == 10
-    assert set(got.values()) <= {12, 13}
-    assert now <= 600 + 10 * 5
+    assert set(got.values()) <= {11, 12}
+    assert now <= 600
 
 
 def test_time_that_quick_targets_leave_goes_to_those_that_follow():
     shares = Shares(0.0, 100.0)
     assert not shares.why_not(made("quick"), 2, 0.0)
     assert not shares.why_not(made("slow"), 2, 1.0)
-    assert not shares.why_not(made("slow"), 2, 99.0)
-    assert "share" in shares.why_not(made("slow"), 2, 101.0)
+    assert not shares.why_not(made("slow"), 2, 89.0)
+    assert "share" in shares.why_not(made("slow"), 2, 91.0)
 
 
 def test_the_last_ones_get_a_little_even_when_the_time_is_over():
