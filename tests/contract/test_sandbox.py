@@ -22,6 +22,7 @@ from mcp_sandbox import proc
 from mcp_sandbox.errors import EngineUnavailable, ServerNotStarted
 from mcp_sandbox.model import (
     COMPLETE,
+    REPRODUCTION_IMAGE,
     CanaryHit,
     FileChange,
     ImageFacts,
@@ -538,7 +539,7 @@ def test_planted_files_are_there_and_the_image_is_otherwise_the_same(
     assert {name: planted["Config"].get(name) for name in same} == {n: original[n] for n in same}
     assert planted["Config"]["Env"] == original["Env"]
     assert [entry.path for entry in facts.tmpfs] == ["/data/w"]
-    assert facts.command_line[-4] == odd_image.id
+    assert facts.command_line[-4] == REPRODUCTION_IMAGE  # a run's own image goes with the run
 
 
 def test_a_declared_volume_makes_no_volume(sandbox: Open, engine: Engine, odd_image: ImageFacts):

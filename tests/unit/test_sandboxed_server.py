@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
 from support.example_servers import GREEN, Session, environment, stdio_session
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.example_servers import GREEN, RED, Session, stdio_session
 
 MARK = "SENTINEL"

@@ -136,9 +136,10 @@ def _left_out(report: Report) -> list[str]:
 
 def _last_words(report: Report) -> str:
     """What the server said on its last start, when no start was answered."""
-    if report.observations is None or report.observations.sessions:
+    attempts = report.observations.attempts if report.observations else ()
+    if any(one.outcome == "answered" for one in attempts):
         return ""
-    return next((one.stderr for one in reversed(report.observations.attempts) if one.stderr), "")
+    return next((one.stderr for one in reversed(attempts) if one.stderr), "")
 
 
 # --- the template's environment -------------------------------------------------------------------
