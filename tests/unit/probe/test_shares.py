@@ -32,7 +32,7 @@ def test_a_quick_server_gets_every_call():
 def test_of_a_slow_server_every_target_gets_about_the_same():
     got, now = called(5.0)
     assert len(got) == 10
-    assert set(got.values()) <= {11, 12}
+    assert set(got.values()) <= {10, 11, 12}
     assert now <= 600
 
 
