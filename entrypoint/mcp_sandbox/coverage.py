@@ -1,8 +1,8 @@
 """What a run evaluated, tool by tool and witness by witness, and what keeps it below the floor.
 
 The floor: the server answered; every listing is whole; every listed tool was called, with hostile
-input too where it takes any, or is named with the reason it was not; every witness that could be
-there is there. Below it there is no score.
+input too where it takes any, or is named with the reason it was not; not all of them refused all
+that was asked; every witness that could be there is there. Below it there is no score.
 """
 
 from __future__ import annotations
@@ -51,6 +51,17 @@ _CREDENTIALS = re.compile(
     re.IGNORECASE,
 )
 
+_NETWORK = re.compile(
+    r"\bnetwork (?:is )?unreachable\b|\bENETUNREACH\b|\bECONNREFUSED\b|\bconnection refused\b"
+    r"|\bEAI_AGAIN\b|\bENOTFOUND\b|\bgetaddrinfo\b|\bname resolution\b"
+    r"|\bname or service not known\b|\bfetch failed\b|\bfailed to fetch\b"
+    r"|\bconnection (?:attempts? failed|issue|error|failed|timed out)\b|\bConnectError\b"
+    r"|\b(?:could not|cannot|failed to|unable to) (?:connect|resolve|reach)\b",
+    re.IGNORECASE,
+)
+_IDLE = frozenset({ToolOutcome.REFUSED, ToolOutcome.NOT_CALLABLE})
+"""Outcomes of a tool that did nothing, for no reason that the sandbox explains."""
+
 
 def measure(observations: Observations) -> Coverage:
     """Coverage of a run; ``missing`` is empty when the floor is reached."""
@@ -64,9 +75,17 @@ def measure(observations: Observations) -> Coverage:
             for name, tool in tools.items()
             if tool.outcome is ToolOutcome.NOT_REACHED
         ),
+        *_nothing_done(tools),
     ]
     witnesses, lost = _witnesses(observations.sessions)
     return Coverage(tools=tools, witnesses=witnesses, missing=tuple(missing + lost))
+
+
+def _nothing_done(tools: dict[str, ToolCoverage]) -> Iterator[str]:
+    """A server that refuses whatever it is asked was not tested, though every tool was called."""
+    if tools and all(tool.outcome in _IDLE for tool in tools.values()):
+        name, first = next(iter(tools.items()))
+        yield f"No tool did any work: each refused every call ({name!r}: {first.reason[:100]})."
 
 
 # --- the server and its listings ------------------------------------------------------------------
@@ -179,7 +198,9 @@ def _outcome(item: dict[str, Json], calls: list[Call], ended: str) -> ToolCovera
     if not any(call.status in _ANSWERS for call in calls):
         first = (ordinary or calls)[0]
         reason = f"{first.status.value}: {first.reply}"[:MAX_REASON]
-        return ToolCoverage(ToolOutcome.REFUSED, reason, count)
+        unreached = any(_NETWORK.search(call.reply) for call in ordinary)
+        outcome = ToolOutcome.NEEDS_NETWORK if unreached else ToolOutcome.REFUSED
+        return ToolCoverage(outcome, reason, count)
     return ToolCoverage(ToolOutcome.CALLED, "", count)
 
 

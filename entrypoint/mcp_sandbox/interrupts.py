@@ -8,12 +8,15 @@ it short: a hold delays the answer to Ctrl-C.
 from __future__ import annotations
 
 import signal
+import sys
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+AGAIN = 0.01
+"""Seconds after which an interruption that was lost in a finalizer is raised again."""
 
 
 @dataclass
@@ -34,6 +37,8 @@ def arm() -> None:
     """
     for number in SIGNALS:
         signal.signal(number, _interrupt)
+    signal.signal(signal.SIGALRM, _interrupt)
+    sys.unraisablehook = _swallowed
 
 
 def disarm() -> None:
@@ -50,7 +55,7 @@ def ignore() -> None:
 
     Call ``disarm`` before it.
     """
-    for number in SIGNALS:
+    for number in (*SIGNALS, signal.SIGALRM):
         signal.signal(number, signal.SIG_IGN)
 
 
@@ -73,6 +78,14 @@ def _interrupt(_number: int, _frame: types.FrameType | None) -> None:
         _state.pending = True
     else:
         raise KeyboardInterrupt
+
+
+def _swallowed(lost: sys.UnraisableHookArgs) -> None:
+    """Raise once more what Python could not raise inside a finalizer: there it is only printed."""
+    if lost.exc_type is KeyboardInterrupt:
+        signal.setitimer(signal.ITIMER_REAL, AGAIN)
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _pass(_number: int, _frame: types.FrameType | None) -> None:

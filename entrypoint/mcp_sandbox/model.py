@@ -619,6 +619,8 @@ class ToolOutcome(StrEnum):
     CRASHED = "crashed"
     """Its valid call ended or hung the server."""
     NEEDS_CREDENTIALS = "needs credentials"
+    NEEDS_NETWORK = "needs network"
+    """It refused every call, and its ordinary one for want of a network."""
     NOT_CALLABLE = "not callable"
     """No call could be made: unusable schema or name."""
     NOT_REACHED = "not reached"

@@ -97,7 +97,36 @@ def test_not_callable_is_named_and_does_not_miss():
     measured = measure(observed(session(not_called={"find": "its schema cannot be read"})))
     assert measured.tools["find"].outcome is ToolOutcome.NOT_CALLABLE
     assert measured.tools["find"].reason == "its schema cannot be read"
+    assert not any("not reached" in one for one in measured.missing)
+
+
+def test_a_server_that_refuses_whatever_it_is_asked_was_not_tested():
+    refusal = call(said="No.", status=ERROR)
+    (reason,) = measure(observed(session(refusal))).missing
+    assert reason.startswith("No tool did any work")
+    assert "'find'" in reason
+    works = call("path-traversal", "up", said="Yes.")
+    assert measure(observed(session(refusal, works))).missing == ()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[Errno 101] Network is unreachable",
+        "getaddrinfo EAI_AGAIN api.example.com",
+        "Failed to fetch robots.txt due to a connection issue",
+        "All connection attempts failed",
+    ],
+)
+def test_a_tool_that_wants_a_network_is_named_so_and_was_tested(said):
+    measured = measure(observed(session(call(said=said, status=ERROR))))
+    assert measured.tools["find"].outcome is ToolOutcome.NEEDS_NETWORK
     assert measured.missing == ()
+
+
+@pytest.mark.parametrize("said", ["No such file", "The network name is too long", "Not connected"])
+def test_other_errors_need_no_network(said):
+    assert outcome(call(said=said, status=ERROR)).outcome is ToolOutcome.REFUSED
 
 
 def test_not_reached_misses():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -13,8 +15,10 @@ from mcp_sandbox import interrupts, proc
 
 
 @pytest.fixture(autouse=True)
-def armed() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in interrupts.SIGNALS}
+def armed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    numbers = (*interrupts.SIGNALS, signal.SIGALRM)
+    before = {number: signal.getsignal(number) for number in numbers}
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     interrupts.arm()
     yield
     for number, handler in before.items():
@@ -50,6 +54,23 @@ def test_one_that_comes_while_something_is_made_is_raised_afterwards():
     with interrupts.held():
         made.append("later")  # raised once only
     assert made[-1] == "later"
+
+
+def test_one_that_is_lost_in_a_finalizer_is_raised_again():
+    class Thing:
+        pass
+
+    def lose() -> None:
+        thing = Thing()
+        weakref.finalize(thing, send, signal.SIGTERM)
+        del thing  # Python prints what is raised here, and goes on
+
+    def go_on() -> None:
+        lose()
+        threading.Event().wait(30)
+
+    with pytest.raises(KeyboardInterrupt):
+        go_on()
 
 
 def test_a_child_that_was_just_started_is_ended(monkeypatch: pytest.MonkeyPatch):

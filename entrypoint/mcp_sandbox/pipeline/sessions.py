@@ -130,7 +130,7 @@ def hold(tools: Tools, held: Held) -> None:
     for running in (identity, second_era):
         tools.observer.phase(f"start: {running.plan.role}")
         with running.keeping(held):
-            running.open()
+            running.open(max(1.0, deadline - time.monotonic()))
         running.work(held)
 
 
@@ -236,9 +236,9 @@ class _Running:
             progress=tools.observer.doing,
         )
 
-    def open(self) -> bool:
-        """Send the opening message."""
-        answered = self._prober.open()
+    def open(self, seconds: float | None = None) -> bool:
+        """Send the opening message. ``seconds``: what is left for the session by now."""
+        answered = self._prober.open(seconds)
         if answered:
             self._server.processes()
         return answered

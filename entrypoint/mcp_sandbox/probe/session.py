@@ -97,10 +97,13 @@ class Prober:
         """The peer agreed to talk."""
         return self._opening.agreed
 
-    def open(self) -> bool:
-        """Send the opening message; True when the peer speaks this era of MCP."""
-        self._deadline = time.monotonic() + self._plan.session_timeout
+    def open(self, seconds: float | None = None) -> bool:
+        """Send the opening message; True when the peer speaks this era of MCP.
+
+        ``seconds`` replaces the plan's ``session_timeout``, for a session that waited its turn.
+        """
         plan = self._plan
+        self._deadline = time.monotonic() + (plan.session_timeout if seconds is None else seconds)
         try:
             reply, self._opening = eras.open_session(
                 self._conversation, plan.era, plan.identity, plan.start_timeout
