@@ -34,6 +34,8 @@ from mcp_sandbox.sandbox import Engine, Sandbox  # noqa: E402
 from support.stream import PipeStream  # noqa: E402
 
 ROUNDS = 5
+PAIRS = 15
+"""Rounds of the prober beside the bare loop: each is short, and half a CPU is a jittery thing."""
 TOOLS, CALLS = 40, 2_000
 """So many tools share so few calls that none is one of the large inputs: those measure the pipe."""
 TRIVIAL = "mcp-sandbox-benchmark:trivial"
@@ -133,7 +135,7 @@ def sandboxed(tools: int, size: int) -> Iterator[ByteStream]:
 def compare(name: str, where: Where) -> None:
     """Calls per second against a bare loop on the same server, interleaved."""
     ratios, speeds = [], []
-    for _ in range(ROUNDS):
+    for _ in range(PAIRS):
         with where(TOOLS, 100) as stream:
             _, lines, seconds = probe(stream, CALLS)
         with where(TOOLS, 100) as stream:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from mcp_sandbox.model import (
     Breach,
@@ -28,7 +29,7 @@ from mcp_sandbox.probe.pipe import BudgetExhausted, Pipe
 from mcp_sandbox.probe.wire import (
     MAX_SESSION,
     Line,
-    decode,
+    Parser,
     encode,
     encode_params,
     sample,
@@ -71,8 +72,7 @@ Record = Callable[[str, bytes], None]
 """Takes each line of the transcript: ``"in"`` or ``"out"``, and the raw bytes."""
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(NamedTuple):
     """What became of one request of ours."""
 
     status: CallStatus
@@ -100,6 +100,7 @@ class Conversation:
         self._find = find
         self._record = record
         self._pipe = Pipe(stream, budget)
+        self._parser = Parser()
         self._next_id = 1
         self._waiting: int | None = None
         self._sent_at = 0.0
@@ -252,7 +253,7 @@ class Conversation:
             self.breach(BreachKind.NOT_JSON, "a blank line", line.data)
             self._count_faulty()
             return
-        decoded = decode(line.data)
+        decoded = self._parser.decode(line.data)
         for kind, detail in decoded.faults:
             self.breach(kind, detail, line.data)
         if not decoded.is_json:

@@ -37,7 +37,11 @@ class Pipe:
 
     def write(self, line: bytes) -> None:
         """Write what the peer takes now; the rest goes out during later waits."""
-        self._outbox += line
+        if self._outbox or self._input_closed:
+            self._outbox += line
+        else:
+            # Nearly always the peer takes it at once: no copy.
+            self._outbox += line[self._send(memoryview(line)) :]
         self._flush()
 
     def read(self, seconds: float) -> list[Line]:
@@ -64,29 +68,33 @@ class Pipe:
 
     def _ready(self, seconds: float) -> bool:
         """Wait for either side; write what can be written."""
-        writing = self.blocked
+        milliseconds = max(1, min(seconds, MAX_WAIT) * 1000)
+        if not self.blocked:
+            return bool(self._poll.poll(milliseconds))
         reader, writer = self._stream.fileno(), self._stream.write_fileno()
-        if writing:
-            self._poll.register(writer, select.POLLOUT | (select.POLLIN if reader == writer else 0))
+        self._poll.register(writer, select.POLLOUT | (select.POLLIN if reader == writer else 0))
         try:
-            ready = bool(self._poll.poll(max(1, min(seconds, MAX_WAIT) * 1000)))
+            ready = bool(self._poll.poll(milliseconds))
         finally:
-            if writing and reader == writer:
+            if reader == writer:
                 self._poll.modify(reader, select.POLLIN)
-            elif writing:
+            else:
                 self._poll.unregister(writer)
-        if ready and writing:
+        if ready:
             self._flush()
         return ready
 
     def _flush(self) -> None:
         while self.blocked:
-            try:
-                sent = self._stream.send(memoryview(bytes(self._outbox)))
-            except BrokenPipeError:
-                # The peer may still print an answer to what it has read.
-                self._input_closed = True
-                return
+            sent = self._send(memoryview(bytes(self._outbox)))
             if not sent:
                 return
             del self._outbox[:sent]
+
+    def _send(self, data: memoryview) -> int:
+        try:
+            return self._stream.send(data)
+        except BrokenPipeError:
+            # The peer may still print an answer to what it has read.
+            self._input_closed = True
+            return 0

@@ -54,6 +54,9 @@ CALL_METHODS: dict[ItemKind, str] = {
 }
 
 
+_PLAIN = json.JSONEncoder(ensure_ascii=False)
+
+
 class Prober:
     """Holds one session. ``open`` first; ``work`` only when it returned True."""
 
@@ -261,7 +264,7 @@ class Prober:
         arguments = item.arguments
         if len(sent) > KEPT:
             arguments = {"…": f"{len(sent)} bytes"}
-        body = "" if reply.body is None else json.dumps(reply.body, ensure_ascii=False)
+        body = "" if reply.body is None else _PLAIN.encode(reply.body)
         expected = item.expected
         canaries = self._find(reply.raw) if reply.raw else ()
         self._calls.append(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mcp_sandbox.model import BreachKind, Json
 
@@ -28,8 +28,7 @@ SAMPLE = 256
 """Bytes kept of a line that breaches the protocol."""
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One line without its newline; ``skipped`` bytes beyond the cap were dropped."""
 
     data: bytes
@@ -71,8 +70,7 @@ class LineFramer:
         return line
 
 
-@dataclass(frozen=True)
-class Decoded:
+class Decoded(NamedTuple):
     """A parsed line: ``value`` when it was JSON at all, and what was wrong with it."""
 
     value: Json
@@ -80,45 +78,54 @@ class Decoded:
     faults: tuple[tuple[BreachKind, str], ...] = ()
 
 
-def decode(data: bytes) -> Decoded:
-    """Parse one line; a fault that leaves a usable value is reported beside it.
+class Parser:
+    """Parses line after line. Made once: making a JSON decoder costs more than a short line."""
 
-    Never raises: every way in which ``json`` refuses its input is a fault with a name.
-    """
-    faults: list[tuple[BreachKind, str]] = []
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        faults.append((BreachKind.INVALID_UTF8, f"byte {error.start}: {error.reason}"))
-        text = data.decode("utf-8", "replace")
+    def __init__(self) -> None:
+        self._faults: list[tuple[BreachKind, str]] = []
+        self._decoder = json.JSONDecoder(
+            object_pairs_hook=self._pairs, parse_constant=self._constant
+        )
 
-    def pairs(items: list[tuple[str, Json]]) -> dict[str, Json]:
+    def decode(self, data: bytes) -> Decoded:
+        """Parse one line; a fault that leaves a usable value is reported beside it.
+
+        Never raises: every way in which ``json`` refuses its input is a fault with a name.
+        """
+        faults = self._faults = []
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            faults.append((BreachKind.INVALID_UTF8, f"byte {error.start}: {error.reason}"))
+            text = data.decode("utf-8", "replace")
+        try:
+            try:
+                value = self._parse(text)
+            except RecursionError:
+                detail = f"nested deeper than the parser follows; cut at {MAX_DEPTH} levels"
+                faults.append((BreachKind.NESTED_TOO_DEEP, detail))
+                value = self._parse(cut_nesting(text))
+        except ValueError as error:
+            # Also raised for an integer of more digits than Python converts (CVE-2020-10735).
+            faults.append((BreachKind.NOT_JSON, str(error)[:200]))
+            return Decoded(None, is_json=False, faults=tuple(faults))
+        return Decoded(value, is_json=True, faults=tuple(faults))
+
+    def _parse(self, text: str) -> Json:
+        value = self._decoder.decode(text)
+        return without_lone_surrogates(value) if "\\ud" in text or "\\uD" in text else value
+
+    def _pairs(self, items: list[tuple[str, Json]]) -> dict[str, Json]:
         found = dict(items)
         if len(found) != len(items):
             seen: set[str] = set()
             twice = next(key for key, _ in items if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-            faults.append((BreachKind.DUPLICATE_KEY, f"key {twice[:64]!r} occurs more than once"))
+            fault = (BreachKind.DUPLICATE_KEY, f"key {twice[:64]!r} occurs more than once")
+            self._faults.append(fault)
         return found
 
-    def constant(name: str) -> Json:
-        faults.append((BreachKind.NOT_JSON, f"{name} is no JSON value"))
-
-    def parse(text: str) -> Json:
-        value = json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
-        return without_lone_surrogates(value) if "\\ud" in text or "\\uD" in text else value
-
-    try:
-        try:
-            value = parse(text)
-        except RecursionError:
-            detail = f"nested deeper than the parser follows; cut at {MAX_DEPTH} levels"
-            faults.append((BreachKind.NESTED_TOO_DEEP, detail))
-            value = parse(cut_nesting(text))
-    except ValueError as error:
-        # Also raised for an integer of more digits than Python converts (CVE-2020-10735).
-        faults.append((BreachKind.NOT_JSON, str(error)[:200]))
-        return Decoded(None, is_json=False, faults=tuple(faults))
-    return Decoded(value, is_json=True, faults=tuple(faults))
+    def _constant(self, name: str) -> Json:
+        self._faults.append((BreachKind.NOT_JSON, f"{name} is no JSON value"))
 
 
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
@@ -160,9 +167,12 @@ def without_lone_surrogates(value: Json) -> Json:
     return value
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
+
 def encode_params(params: Json) -> bytes:
     """Parameters as JSON. ASCII escapes, so that any string of ours can be sent."""
-    return json.dumps(params, separators=(",", ":")).encode("ascii")
+    return _ENCODER.encode(params).encode("ascii")
 
 
 def encode(message: dict[str, Json]) -> bytes:

@@ -12,12 +12,15 @@ from mcp_sandbox.model import BreachKind
 from mcp_sandbox.probe.wire import (
     MAX_DEPTH,
     LineFramer,
+    Parser,
     cut_nesting,
-    decode,
     encode,
     sample,
     without_lone_surrogates,
 )
+
+decode = Parser().decode
+"""One parser for all: what one line leaves behind must not show in the next."""
 
 JSON = st.recursive(
     st.none()
