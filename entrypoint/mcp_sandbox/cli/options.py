@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import click
@@ -24,24 +25,35 @@ def _choices(annotation: Any) -> list[str] | None:
     return None
 
 
+def _metavar(name: str, annotation: Any) -> str:
+    """What to type for an option."""
+    multiple = typing.get_origin(annotation) is tuple
+    if multiple or typing.get_origin(annotation) is types.UnionType:
+        annotation = typing.get_args(annotation)[0]
+    if words := _choices(annotation):
+        return "|".join(words)
+    if name in _METAVARS:
+        return _METAVARS[name]
+    return {int: "N", float: "N", Path: "PATH"}.get(annotation, "TEXT")
+
+
+_METAVARS = {"env": "NAME=VALUE", "memory": "SIZE", "image": "REF", "helper_image": "REF"}
+
+
 def scan_options() -> list[click.Parameter]:
     """One option per setting; validation is the settings' own, so that every door says the same."""
     made: list[click.Parameter] = []
     for name, field in Settings.model_fields.items():
         if name in {"context", "args"}:
             continue
-        annotation = field.annotation
-        multiple = typing.get_origin(annotation) is tuple
-        if typing.get_origin(annotation) is types.UnionType:
-            annotation = typing.get_args(annotation)[0]
-        words = _choices(typing.get_args(annotation)[0] if multiple else annotation)
+        default = shown_default(name)
+        told = f"  [default: {default}]" if default else ""
         made.append(
             click.Option(
                 [option(name), name],
-                help=field.description,
-                multiple=multiple,
-                metavar="|".join(words) if words else None,
-                show_default=shown_default(name) or False,
+                help=f"{field.description}{told}",
+                multiple=typing.get_origin(field.annotation) is tuple,
+                metavar=_metavar(name, field.annotation),
                 envvar="MCP_SANDBOX_IMAGE" if name == "helper_image" else None,
             )
         )
