@@ -51,7 +51,7 @@ BLANK = "(blank)"
 
 DRIVER = "mcp-sandbox"
 """Never to change: the name is part of every alert's identity."""
-HOME = "https://github.com/mcp-sandbox/mcp-sandbox-action"
+HOME = "https://github.com/org/mcp-sandbox-action"
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 LEVEL = {
