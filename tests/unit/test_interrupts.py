@@ -7,22 +7,12 @@ import signal
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
 
 import pytest
 
 from mcp_sandbox import interrupts, proc
 
-
-@pytest.fixture(autouse=True)
-def armed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    numbers = (*interrupts.SIGNALS, signal.SIGALRM)
-    before = {number: signal.getsignal(number) for number in numbers}
-    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
-    interrupts.arm()
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("armed")
 
 
 def send(number: int) -> None:
