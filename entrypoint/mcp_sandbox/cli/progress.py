@@ -66,8 +66,9 @@ class LiveProgress:
         return self._spinner
 
     def phase(self, name: str) -> None:
-        """Show a new phase."""
+        """Show a new phase; at once, because many are shorter than a refresh."""
         self._phase, self._doing, self._calls = name, "", 0
+        self._live.refresh()
 
     def doing(self, what: str) -> None:
         """Remember only: this is called for every single call."""
