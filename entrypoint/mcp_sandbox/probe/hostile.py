@@ -12,7 +12,8 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from mcp_sandbox.model import ItemKind, Json
 from mcp_sandbox.probe.generate import Path
@@ -93,15 +94,25 @@ class Place:
     """The value goes into a URI unescaped."""
 
 
-@dataclass(frozen=True)
-class _Step:
-    """One payload in one place; the key is its turn."""
+class Shape(NamedTuple):
+    """All of a place that decides which payloads it gets, and when."""
 
-    key: tuple[int, ...]
-    place: Place | None
-    """None: the call as a whole."""
+    kind: str
+    hints: tuple[Hint, ...]
+    raw: bool
+
+
+class _Step(NamedTuple):
+    """One payload in one place, in its turn."""
+
+    place: int | None
+    """Index of the place; None: the call as a whole."""
     family: str
     payload: Payload
+
+
+Refused = frozenset[tuple[int, str, str]]
+"""Place, family and payload of what the place's own schema does not admit."""
 
 
 @dataclass(frozen=True)
@@ -126,60 +137,42 @@ class Hostile:
     def __len__(self) -> int:
         return len(self._plan())
 
-    def _plan(self) -> list[_Step]:
-        steps: list[_Step] = []
-        for number, family in enumerate(families()):
-            tier = _TIERS.index(family.tier)
-            whole = [one for one in family.payloads if one.scope is Scope.CALL]
-            for rank, payload in enumerate(whole if self.kind is ItemKind.TOOLS else ()):
-                if self._whole(family.family, payload) is not None:
-                    key = (tier, 0, rank, 0, 0, number)
-                    steps.append(_Step(key, None, family.family, payload))
-            for index, place in enumerate(self.places):
-                fits = bool(set(place.hints) & set(family.hints))
-                for rank, (refused, payload) in enumerate(self._chosen(place, family, fits)):
-                    pace = rank // _HINTED_PACE if fits else rank + 1
-                    key = (tier, refused, pace, index, 0 if fits else 1, number)
-                    steps.append(_Step(key, place, family.family, payload))
-        steps.sort(key=lambda step: step.key)
-        return steps
+    def _plan(self) -> tuple[_Step, ...]:
+        whole = self.kind is ItemKind.TOOLS and isinstance(self.base, dict)
+        shapes = tuple(Shape(one.kind, one.hints, one.raw) for one in self.places)
+        return _layout(shapes, self._known, whole, bool(self.required), self._refused())
 
-    def _chosen(self, place: Place, family: Family, fits: bool) -> list[tuple[int, Payload]]:
-        """The family's payloads for one place; those that its schema admits first."""
-        if place.raw and Hint.PATH not in family.hints:
-            return []
-        checker = place.check() if place.kind in ("string", "enum") else None
-        found: list[tuple[int, Payload]] = []
-        for payload in family.payloads:
-            if payload.scope is Scope.CALL or not _applies(payload, place):
+    def _refused(self) -> Refused:
+        found: set[tuple[int, str, str]] = set()
+        for index, place in enumerate(self.places):
+            checker = place.check() if place.kind in ("string", "enum") else None
+            if checker is None:
                 continue
-            if not payload.placeholders <= self._known:
-                continue  # this run has no such target
-            refused = False
-            if checker is not None:
-                values = self._values(place, family.family, payload)
-                refused = not checker.admits(payload.render(values).value)
-            found.append((int(refused), payload))
-        found.sort(key=lambda one: one[0])
-        if family.tier is not Tier.PROOF or fits:
-            return found
-        return found[: _ENUM_SHARE if place.kind == "enum" else _PLAIN_SHARE]
+            for family in families():
+                for payload in _candidates(Shape(place.kind, place.hints, place.raw), family):
+                    if not payload.placeholders <= self._known:
+                        continue
+                    values = self._values(place, family.family, payload)
+                    if not checker.admits(payload.render(values).value):
+                        found.add((index, family.family, payload.id))
+        return frozenset(found)
 
     def _input(self, step: _Step) -> Input | None:
         if step.place is None:
             return self._whole(step.family, step.payload)
+        place = self.places[step.place]
         for attempt in range(_ATTEMPTS):
-            values = self._values(step.place, step.family, step.payload, attempt)
+            values = self._values(place, step.family, step.payload, attempt)
             rendered = step.payload.render(values)
-            arguments = step.place.put(rendered.value)
+            arguments = place.put(rendered.value)
             if rendered.expected and rendered.expected in json.dumps(arguments):
                 continue  # the ordinary arguments happen to hold the product: take other factors
             return Input(
                 kind=self.kind,
                 target=self.target,
-                parameter=step.place.pointer,
+                parameter=place.pointer,
                 family=step.family,
-                payload=step.payload.id + ("-raw" if step.place.raw else ""),
+                payload=step.payload.id + ("-raw" if place.raw else ""),
                 nonce=values["nonce"],
                 arguments=arguments,
                 expected=rendered.expected,
@@ -256,13 +249,56 @@ class Hostile:
         }
 
 
-def _applies(payload: Payload, place: Place) -> bool:
-    takes_text = place.kind in ("string", "enum", "untyped")
+@lru_cache(maxsize=256)
+def _layout(
+    shapes: tuple[Shape, ...], known: frozenset[str], whole: bool, required: bool, refused: Refused
+) -> tuple[_Step, ...]:
+    """Which payload goes where, in which order. Kept, because most tools look alike from here.
+
+    ``whole``: calls as a whole are changed too; ``required``: there is an argument to leave out.
+    """
+    steps: list[tuple[tuple[int, ...], _Step]] = []
+    for number, family in enumerate(families()):
+        tier = _TIERS.index(family.tier)
+        calls = [one for one in family.payloads if one.scope is Scope.CALL] if whole else []
+        for rank, payload in enumerate(calls):
+            if payload.build and (required or payload.build.kind is not Build.REMOVE_REQUIRED):
+                key = (tier, 0, rank, 0, 0, number)
+                steps.append((key, _Step(None, family.family, payload)))
+        for index, shape in enumerate(shapes):
+            fits = bool(set(shape.hints) & set(family.hints))
+            chosen = [
+                (int((index, family.family, payload.id) in refused), payload)
+                for payload in _candidates(shape, family)
+                if payload.placeholders <= known  # else this run has no such target
+            ]
+            chosen.sort(key=lambda one: one[0])
+            if family.tier is Tier.PROOF and not fits:
+                chosen = chosen[: _ENUM_SHARE if shape.kind == "enum" else _PLAIN_SHARE]
+            for rank, (late, payload) in enumerate(chosen):
+                pace = rank // _HINTED_PACE if fits else rank + 1
+                key = (tier, late, pace, index, 0 if fits else 1, number)
+                steps.append((key, _Step(index, family.family, payload)))
+    steps.sort(key=lambda one: one[0])
+    return tuple(step for _, step in steps)
+
+
+def _candidates(shape: Shape, family: Family) -> Iterator[Payload]:
+    """The family's payloads that make sense in such a place."""
+    if shape.raw and Hint.PATH not in family.hints:
+        return
+    for payload in family.payloads:
+        if payload.scope is not Scope.CALL and _applies(payload, shape):
+            yield payload
+
+
+def _applies(payload: Payload, shape: Shape) -> bool:
+    takes_text = shape.kind in ("string", "enum", "untyped")
     return any(
         one == "every"
         or (one == "string" and takes_text)
-        or (one == "number" and place.kind == "number")
-        or (one in place.hints and takes_text)
+        or (one == "number" and shape.kind == "number")
+        or (one in shape.hints and takes_text)
         for one in payload.applies
     )
 
