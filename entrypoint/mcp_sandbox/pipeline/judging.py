@@ -31,7 +31,7 @@ def judge(
     findings = rules.evaluate(observations, profile)
     measured = coverage.measure(observations)
     detail = score.detail(findings, measured)
-    value = None if detail is None else round(detail.static * detail.multiplier, 1)
+    value = None if detail is None else score.total(detail)
     gate, verdict = policy.gate(findings, value, measured, fail_below=fail_below, fail_on=fail_on)
     left_out = [
         f"session {s.transcript.role}: {note}"

@@ -10,7 +10,6 @@ from collections.abc import Callable
 ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 TAG_CHARS = 9
 SIDE_CHARS = 8
-CORE_CHARS = SIDE_CHARS + TAG_CHARS + SIDE_CHARS
 NEAR_CHARS = 3
 """So many characters beside the tag tell the cores of a run apart."""
 

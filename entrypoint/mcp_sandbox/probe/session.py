@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from mcp_sandbox.model import (
-    COMPLETE,
     BreachKind,
     ByteStream,
     Call,
@@ -354,10 +353,3 @@ def run(
     if prober.open():
         prober.work()
     return prober.transcript()
-
-
-def is_whole(transcript: Transcript) -> bool:
-    """Nothing was broken off and no listing has a gap."""
-    return transcript.end is SessionEnd.COMPLETED and all(
-        one.state in {COMPLETE, "not offered"} for one in transcript.listings
-    )

@@ -17,7 +17,6 @@ PRINTABLE = 0.9
 
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{24,}={0,2}")
 _HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{2}){16,}(?![0-9A-Za-z])")
-_SPACED_HEX = re.compile(r"(?:(?:\\x|0x|%)?[0-9a-fA-F]{2}[ ,;]?){16,}")
 _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2}){8,}")
 _ENTITIES = re.compile(r"(?:&#x?[0-9a-fA-F]{2,6};){8,}")
 _ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}){8,}")
