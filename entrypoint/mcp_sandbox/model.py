@@ -38,9 +38,9 @@ RUN_LABEL = "dev.mcp-sandbox.run"
 EXPIRES_LABEL = "dev.mcp-sandbox.expires"
 """Unix time after which a later run may sweep it."""
 ROLE_LABEL = "dev.mcp-sandbox.role"
-"""``built``, ``planted`` (images); ``planted``, ``server``, ``helper`` (containers). A container
-inherits the labels of its image, so only this one tells ours from a user's container of an image
-that we built."""
+"""``built``, ``planted`` (images); ``planted``, ``server``, ``helper``, ``warden``, ``egress``
+(containers); ``bundle``, ``channel`` (volumes). A container inherits the labels of its image, so
+only this one tells ours from a user's container of an image that we built."""
 STANDIN_LABEL = "dev.mcp-sandbox.standin"
 """On the development stand-in of the base image, and on all that is built from it."""
 
@@ -214,9 +214,40 @@ class StopStage(StrEnum):
     KILLED = "killed"
 
 
+class Network(StrEnum):
+    """What a server finds where its network would be."""
+
+    SINK = "sink"
+    """Every address answers, nothing is forwarded, all of it is written down."""
+    NONE = "none"
+    """No route at all."""
+
+
+class Tls(StrEnum):
+    """What the sink does with a TLS client."""
+
+    OBSERVE = "observe"
+    """The name asked for (SNI) is noted, then the handshake is refused."""
+    TERMINATE = "terminate"
+    """The handshake is completed with a certificate of a run-local authority."""
+
+
+class Tracing(StrEnum):
+    """How the kernel's record of a server is taken."""
+
+    INSIDE = "inside"
+    """The tracer is PID 1 of the server's container."""
+    OUTSIDE = "outside"
+    """The tracer is in a container of its own and attaches; it sees unreadable programs too."""
+    NONE = "none"
+    """Nothing watches: how a server behaves then is compared with how it behaved traced."""
+
+
 class Witness(StrEnum):
     """The independent sources of evidence about one container."""
 
+    TRACE = "trace"
+    SINK = "sink"
     INSPECT = "inspect"
     LOGS = "logs"
     TOP = "top"
@@ -227,6 +258,8 @@ class Witness(StrEnum):
 
 COMPLETE = "complete"
 """The value of a witness, a scanner or a listing that has nothing missing."""
+NOT_USED = "not used"
+"""The value of a witness that the run was to do without."""
 
 
 @dataclass(frozen=True)
@@ -274,6 +307,131 @@ class CanaryHit:
     """How it travelled: ``plain``, ``hex``, ``base64``, …"""
 
 
+class Window(StrEnum):
+    """What the probe was doing when something happened."""
+
+    START = "start-up"
+    """From the start of the container to the answer to the opening message."""
+    LISTING = "listing"
+    IDLE = "idle"
+    """Nothing was asked; we only waited."""
+    CALL = "call"
+    """From a call until the next request."""
+    SHUTDOWN = "shutdown"
+    """From the closing of standard input."""
+
+
+class Act(StrEnum):
+    """What a process asked of the kernel."""
+
+    EXEC = "exec"
+    OPEN = "open"
+    """Opened for reading."""
+    WRITE = "write"
+    """Opened for writing, created, or truncated."""
+    UNLINK = "unlink"
+    """A file or an empty folder was removed."""
+    RENAME = "rename"
+    LINK = "link"
+    """A hard or a symbolic link was made."""
+    MKDIR = "mkdir"
+    MKNOD = "mknod"
+    CHMOD = "chmod"
+    """Mode or owner was changed."""
+    CONNECT = "connect"
+    SEND = "send"
+    """A datagram to an address that the socket is not connected to."""
+    BIND = "bind"
+    LISTEN = "listen"
+    PTRACE = "ptrace"
+    """Another process was attached to, or its memory read or written (``process_vm_*``)."""
+    MEMFD = "memfd"
+    """A file without a name was made in memory."""
+    MOUNT = "mount"
+    NAMESPACE = "namespace"
+    """``unshare``, ``setns``, or a clone into new namespaces."""
+    KILL = "kill"
+    PRCTL = "prctl"
+    DUP = "dup"
+    """A socket became standard input, output or error."""
+    FORK = "fork"
+    SIGNAL = "signal"
+    """The process was ended by a signal."""
+    EXIT = "exit"
+
+
+@dataclass(frozen=True)
+class KernelEvent:
+    """What the kernel recorded, once per window, act, object, result and acting program."""
+
+    act: Act
+    object: str
+    """The path that the kernel resolved (of the returned descriptor where there is one), the
+    program for an exec, ``ADDRESS:PORT`` (``[v6]:port``), ``unix:PATH`` (``unix:@NAME``), a process
+    for ptrace and kill (``tracer``, ``self``, ``child``, ``pid N``), the option's name for prctl.
+    At most 1,024 characters, planted secrets masked."""
+    result: str = "ok"
+    """``ok``, or the kernel's refusal (``EROFS``, ``EACCES``…)."""
+    window: Window = Window.START
+    call: int = 0
+    """Number of the call in the session's transcript; 0 outside the calls."""
+    program: str = ""
+    """Path of the program that did it."""
+    detail: str = ""
+    """Arguments of an exec (as a shell would take them), the new name of a rename or link, the
+    flags of an open, the path as it was asked for where that differs. Masked, bounded."""
+    count: int = 1
+    line: int = 0
+    """Line of the first one in the session's trace file."""
+    canaries: tuple[CanaryHit, ...] = ()
+    """Planted secrets in names and arguments."""
+
+
+class SinkKind(StrEnum):
+    """What arrived at the sink."""
+
+    DNS = "dns"
+    """A name was asked for."""
+    HTTP = "http"
+    """A request in the clear, or inside TLS that was terminated."""
+    TLS = "tls"
+    """A client hello."""
+    TCP = "tcp"
+    """A connection that spoke neither: its first bytes, or none."""
+    UDP = "udp"
+    """A datagram that is no DNS question."""
+    QUIC = "quic"
+    ICMP = "icmp"
+    ALLOWED = "allowed"
+    """A connection that was let out, to an address that the user had allowed."""
+    TAMPER = "tamper"
+    """Somebody spoke to the sink itself, or did to it what no client does."""
+
+
+@dataclass(frozen=True)
+class SinkEvent:
+    """What arrived at the sink, once per window and content."""
+
+    kind: SinkKind
+    host: str
+    """The name that was asked for, or that the address had been given out for; else the address."""
+    port: int = 0
+    """0 for a DNS question."""
+    text: str = ""
+    """The record type of a question; request line, headers and the beginning of the body; other
+    first bytes as hex. At most 4 KiB, planted secrets masked."""
+    size: int = 0
+    """Bytes that the server sent."""
+    address: str = ""
+    tls: bool = False
+    window: Window = Window.START
+    call: int = 0
+    count: int = 1
+    line: int = 0
+    """Line of the first one in the session's sink file."""
+    canaries: tuple[CanaryHit, ...] = ()
+
+
 @dataclass(frozen=True)
 class ContainerFacts:
     """What the engine and the kernel say of one server container."""
@@ -299,8 +457,17 @@ class ContainerFacts:
     tmpfs: tuple[TmpfsEntry, ...] = ()
     tmpfs_canaries: tuple[tuple[str, CanaryHit], ...] = ()
     """Path in the tmpfs, and what was found in that file's name or content."""
+    tracing: Tracing = Tracing.NONE
+    network: Network = Network.NONE
+    kernel: tuple[KernelEvent, ...] = ()
+    """In the order of the trace."""
+    sink: tuple[SinkEvent, ...] = ()
+    """In the order of arrival."""
+    survivors: tuple[str, ...] = ()
+    """Command lines of processes that were still there when the server's own had ended."""
     witnesses: dict[str, str] = field(default_factory=dict)
-    """Witness -> ``complete`` or why it is not."""
+    """Witness -> ``complete`` or why it is not; ``not used`` for one that the run was to do
+    without."""
 
 
 # --- the conversation -----------------------------------------------------------------------------
@@ -457,6 +624,8 @@ class Call:
     """Absolute path inside the container whose existence is the proof; empty when there is none."""
     canaries: tuple[CanaryHit, ...] = ()
     milliseconds: float = 0.0
+    line: int = 0
+    """Line of the request in the session's transcript file."""
 
 
 @dataclass(frozen=True)
@@ -486,7 +655,8 @@ class Transcript:
     """One conversation, as the probe returns it. It knows nothing of containers."""
 
     role: str
-    """``main``, ``identity``, ``stateless``."""
+    """``main``, ``untraced`` (the same plan with nothing watching), ``identity``, ``stateless``,
+    ``handshake`` (the other era); ``main again`` and ``untraced again`` confirm a difference."""
     era: Era
     identity: Identity
     end: SessionEnd
@@ -518,6 +688,8 @@ class Session:
 
     transcript: Transcript
     container: ContainerFacts
+    evidence: str = ""
+    """Name of its files: ``evidence/NAME.jsonl``, ``.trace``, ``.sink.jsonl``, ``.files.jsonl``."""
 
 
 @dataclass(frozen=True)
@@ -551,6 +723,8 @@ class Observations:
     limits: Limits = Limits()
     attempts: tuple[StartAttempt, ...] = ()
     sessions: tuple[Session, ...] = ()
+    allowed: tuple[str, ...] = ()
+    """``HOST:PORT`` that packets were let out to; empty when none could leave."""
     definitions: dict[str, Location] = field(default_factory=dict)
     """``tools/NAME`` (or another subject) -> the line that defines it; ``""`` is the fallback."""
     left_out: tuple[str, ...] = ()
@@ -601,6 +775,8 @@ class Finding:
     """The JSON-RPC lines, in order, that show it again; empty when no input is needed."""
     command: tuple[str, ...] = ()
     """The ``docker run …`` to send them to."""
+    seen: tuple[str, ...] = ()
+    """What proves it, as ``FILE:LINE`` below the output folder."""
     suppressed: str = ""
     """Why it does not count; empty when it does."""
 
@@ -722,15 +898,19 @@ VOLATILE: tuple[str, ...] = (
     "versions",
     "observations.image.id",
     "observations.sessions[].container.cgroup",
+    "observations.sessions[].container.kernel",
+    "observations.sessions[].container.sink",
     "observations.sessions[].container.stderr",
     "observations.sessions[].container.stderr_bytes",
     "observations.sessions[].container.tmpfs[].text",
     "observations.sessions[].container.tmpfs[].size",
     "observations.sessions[].transcript.calls[].reply",
     "observations.sessions[].transcript.calls[].reply_bytes",
+    "observations.sessions[].transcript.calls[].line",
     "observations.sessions[].transcript.calls[].milliseconds",
     "observations.sessions[].transcript.first_answer_ms",
     "observations.attempts[].stderr",
+    "findings[].seen",
 )
 """Paths in ``report.json`` that may differ between two runs of one image: times, counters, and the
 peer's own words (which may hold times). Everything else must be equal byte for byte."""
