@@ -31,6 +31,10 @@ PLAIN_NAMES: dict[str, Any] = {
 """Serialiser settings (read by pydantic) for types with a field named after a keyword."""
 
 
+EVIDENCE = "evidence"
+"""Folder of the evidence files, below the output folder."""
+
+
 # --- labels of what we make on an engine ---------------------------------------------------------
 
 RUN_LABEL = "dev.mcp-sandbox.run"

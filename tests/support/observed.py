@@ -8,6 +8,7 @@ from typing import Any
 
 from mcp_sandbox.model import (
     COMPLETE,
+    Act,
     Call,
     CallStatus,
     CanaryHit,
@@ -19,6 +20,7 @@ from mcp_sandbox.model import (
     Identity,
     ImageFacts,
     ItemKind,
+    KernelEvent,
     LaunchFacts,
     Listing,
     Moment,
@@ -27,9 +29,12 @@ from mcp_sandbox.model import (
     RiskClass,
     Session,
     SessionEnd,
+    SinkEvent,
+    SinkKind,
     StopStage,
     TmpfsEntry,
     Transcript,
+    Window,
     Witness,
 )
 
@@ -112,7 +117,11 @@ def session(
         "exit_code": 0,
         "witnesses": WITNESSES,
     }
-    return Session(Transcript(**facts | transcript), ContainerFacts(**engine | (container or {})))
+    return Session(
+        Transcript(**facts | transcript),
+        ContainerFacts(**engine | (container or {})),
+        evidence="1-main",
+    )
 
 
 def observed(*sessions: Session, launch: LaunchFacts = LAUNCH, **more: Any) -> Observations:
@@ -145,6 +154,36 @@ def finding(
         fingerprint=f"{number:064x}",
         suppressed=suppressed,
     )
+
+
+def did(
+    act: Act, thing: str, call: int = 1, result: str = "ok", detail: str = "", **changes: Any
+) -> KernelEvent:
+    """Something that the kernel recorded; ``call=0`` outside the calls, at start-up."""
+    one = KernelEvent(
+        act=act,
+        object=thing,
+        result=result,
+        window=Window.CALL if call else Window.START,
+        call=call,
+        program="/usr/bin/python3.13",
+        detail=detail,
+        line=7,
+    )
+    return replace(one, **changes)
+
+
+def arrived(kind: SinkKind, host: str, port: int = 443, call: int = 1, **changes: Any) -> SinkEvent:
+    """Something that arrived at the sink; ``call=0`` outside the calls, at start-up."""
+    one = SinkEvent(
+        kind=kind,
+        host=host,
+        port=port,
+        window=Window.CALL if call else Window.START,
+        call=call,
+        line=3,
+    )
+    return replace(one, **changes)
 
 
 def canary(place: str) -> tuple[CanaryHit, ...]:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from mcp_sandbox.errors import BadInput, OutputFailed
+from mcp_sandbox.model import EVIDENCE
 from mcp_sandbox.planted import Matcher
 from mcp_sandbox.probe.conversation import Record
 
 REPORT = "report.json"
 SARIF = "results.sarif"
 SUMMARY = "summary.md"
-EVIDENCE = "evidence"
 
 MAX_LINE = 64 * 2**10
 """Bytes kept of one line in a transcript file."""

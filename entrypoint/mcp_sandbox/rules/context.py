@@ -13,9 +13,11 @@ from mcp_sandbox.model import (
     CallStatus,
     ItemKind,
     Json,
+    KernelEvent,
     Moment,
     Observations,
     Session,
+    SinkEvent,
 )
 from mcp_sandbox.rules.replies import own_words
 from mcp_sandbox.rules.surfaces import NAME_KEY, Surface, surfaces
@@ -38,6 +40,35 @@ class Made:
     def subject(self) -> str:
         """``tools/NAME`` and its like."""
         return f"{self.call.kind.value}/{self.call.target}"
+
+
+@dataclass(frozen=True)
+class Did:
+    """Something that the kernel recorded, with its session and the call that it belongs to."""
+
+    session: Session
+    event: KernelEvent
+    made: Made | None
+    """``None`` outside the calls."""
+
+    @property
+    def subject(self) -> str:
+        """The called item, or the server as a whole."""
+        return self.made.subject if self.made else "server"
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """Something that arrived at the sink, with its session and the call that it belongs to."""
+
+    session: Session
+    event: SinkEvent
+    made: Made | None
+
+    @property
+    def subject(self) -> str:
+        """The called item, or the server as a whole."""
+        return self.made.subject if self.made else "server"
 
 
 class Context:
@@ -63,6 +94,28 @@ class Context:
         """Every call, in order."""
         return tuple(
             Made(session, call) for session in self.sessions for call in session.transcript.calls
+        )
+
+    @cached_property
+    def _numbered(self) -> dict[tuple[int, int], Made]:
+        return {(id(made.session), made.call.number): made for made in self.made}
+
+    @cached_property
+    def did(self) -> tuple[Did, ...]:
+        """All that the kernel recorded, session by session, in order."""
+        return tuple(
+            Did(session, event, self._numbered.get((id(session), event.call)))
+            for session in self.sessions
+            for event in session.container.kernel
+        )
+
+    @cached_property
+    def arrived(self) -> tuple[Arrived, ...]:
+        """All that arrived at the sink, session by session, in order."""
+        return tuple(
+            Arrived(session, event, self._numbered.get((id(session), event.call)))
+            for session in self.sessions
+            for event in session.container.sink
         )
 
     def own(self, made: Made) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mcp_sandbox.model import (
+    EVIDENCE,
     RISK_ORDER,
     Call,
     Confidence,
@@ -21,16 +22,19 @@ from mcp_sandbox.model import (
     Finding,
     ItemKind,
     Json,
+    KernelEvent,
     Location,
     Observations,
     Profile,
     RiskClass,
     RuleInfo,
     Session,
+    SinkEvent,
 )
 from mcp_sandbox.rules.context import Context
 
 MAX_MESSAGE = 1_000
+MAX_SEEN = 8
 META = "io.modelcontextprotocol/"
 """Prefix of the reserved ``_meta`` keys (protocol 2026-07-28)."""
 CUT = "…"
@@ -71,6 +75,10 @@ class Hit:
     """What shows it again, in order."""
     lists: ItemKind | None = None
     """The list to ask for when no call is needed."""
+    kernel: tuple[KernelEvent, ...] = ()
+    """What the kernel recorded of it, in ``session``."""
+    sink: tuple[SinkEvent, ...] = ()
+    """What arrived at the sink, in ``session``."""
 
 
 Check = Callable[[Context], Iterable[Hit]]
@@ -180,7 +188,19 @@ def _finding(
         location=location_of(subject, observations.definitions),
         reproducer=_reproducer(shown),
         command=shown.session.container.command_line if shown.session else (),
+        seen=_seen(shown),
     )
+
+
+def _seen(hit: Hit) -> tuple[str, ...]:
+    """Lines of the evidence files that show it: kernel and sink first, they prove most."""
+    if hit.session is None or not hit.session.evidence:
+        return ()
+    name = f"{EVIDENCE}/{hit.session.evidence}"
+    lines = [f"{name}.trace:{event.line}" for event in hit.kernel if event.line]
+    lines += [f"{name}.sink.jsonl:{event.line}" for event in hit.sink if event.line]
+    lines += [f"{name}.jsonl:{call.line}" for call in hit.calls if call.line]
+    return tuple(dict.fromkeys(lines))[:MAX_SEEN]
 
 
 def _strength(hit: Hit, info: RuleInfo) -> tuple[int, str, int, int, bool, int]:
