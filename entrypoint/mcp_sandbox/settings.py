@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from mcp_sandbox.errors import BadInput
-from mcp_sandbox.model import Limits, Profile
+from mcp_sandbox.model import Limits, Network, Profile, Tls
 
 
 class FailOn(StrEnum):
@@ -82,7 +82,22 @@ class Settings(BaseModel):
         Path("mcp-sandbox-report"), description="Folder for report.json, results.sarif, summary.md."
     )
     transport: Literal["stdio"] = Field("stdio", description="How to speak to the server.")
-    network: Literal["none"] = Field("none", description="The server's network.")
+    network: Network = Field(
+        Network.SINK,
+        description="The server's network: `sink` answers every address, forwards nothing and "
+        "writes it down; `none` has no route at all.",
+    )
+    allow: tuple[str, ...] = Field(
+        (),
+        description="HOST[:PORT] that packets may leave to, each request written down; may be "
+        "repeated. All else stays in the sink.",
+    )
+    tls: Tls = Field(
+        Tls.OBSERVE,
+        description="TLS in the sink: `observe` notes the name asked for; `terminate` reads what "
+        "is inside, by a run-local authority that the server is told to trust.",
+    )
+    jobs: int = Field(2, ge=1, le=64, description="Containers of the server that work at once.")
     env: tuple[Assignment, ...] = Field(
         (), description="NAME=VALUE for the server's environment; may be repeated."
     )
@@ -127,6 +142,8 @@ class Settings(BaseModel):
             raise ValueError("--dockerfile goes with a folder, not with --image")
         if self.image is not None and (not self.image or self.image.startswith("-")):
             raise ValueError(f"{self.image!r} is no image reference")
+        if self.allow and self.network is Network.NONE:
+            raise ValueError("--allow goes with --network sink, not with --network none")
         return self
 
     @property

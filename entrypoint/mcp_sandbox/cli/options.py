@@ -37,7 +37,13 @@ def _metavar(name: str, annotation: Any) -> str:
     return {int: "N", float: "N", Path: "PATH"}.get(annotation, "TEXT")
 
 
-_METAVARS = {"env": "NAME=VALUE", "memory": "SIZE", "image": "REF", "helper_image": "REF"}
+_METAVARS = {
+    "allow": "HOST[:PORT]",
+    "env": "NAME=VALUE",
+    "helper_image": "REF",
+    "image": "REF",
+    "memory": "SIZE",
+}
 
 
 def scan_options() -> list[click.Parameter]:

@@ -108,6 +108,8 @@ class Conversation:
         self._reply: Reply | None = None
         self._log: list[tuple[str, bytes]] = []
         self._log_bytes = 0
+        self.recorded = 0
+        """Lines of the transcript so far."""
         self._breaches: dict[BreachKind, Breach] = {}
         self._requests: dict[str, ServerRequest] = {}
         self._request_count = 0
@@ -190,6 +192,13 @@ class Conversation:
         self._waiting = None
         return self._reply
 
+    def idle(self, seconds: float) -> None:
+        """Ask nothing for a while, and take in what comes unasked."""
+        self._write_log()
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0 and not self.closed:
+            self._turn(left)
+
     def end(self) -> None:
         """Flush the bookkeeping; call once, at the end."""
         rest = self._pipe.rest()
@@ -224,6 +233,7 @@ class Conversation:
         return Reply(status, milliseconds=(time.monotonic() - self._sent_at) * 1000)
 
     def _note(self, direction: str, data: bytes) -> None:
+        self.recorded += 1
         self._log.append((direction, data))
         self._log_bytes += len(data) + 64
         if self._log_bytes > LOG_BYTES:

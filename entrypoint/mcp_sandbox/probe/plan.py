@@ -48,6 +48,10 @@ class Plan:
     """Position in the order of calls; the calls before it are not repeated."""
     avoid: frozenset[str] = frozenset()
     """Targets that get no further hostile input (they ended earlier sessions)."""
+    only: frozenset[str] | None = None
+    """Targets that are called at all; ``None`` for every one."""
+    idle: float = 0.0
+    """Seconds of waiting before the first call and after the last one."""
     known: dict[str, tuple[Json, ...]] = field(default_factory=dict)
     """Digest -> items of listings seen before; equal listings share one copy in memory."""
 
@@ -79,7 +83,8 @@ class Order:
                 for inputs in self._made:
                     yield from inputs.valid
             for resource in self._items.get(ItemKind.RESOURCES, ()):
-                yield _reading(resource["uri"])
+                if self._wanted(resource["uri"]):
+                    yield _reading(resource["uri"])
         if self._plan.hostile:
             yield from self._hostile()
 
@@ -87,6 +92,8 @@ class Order:
         """The inputs of one target after the other, kept for the rounds that follow."""
         for kind, maker in _MAKERS.items():
             for item in self._items.get(kind, ()):
+                if not self._wanted(item[NAME_KEY[kind]]):
+                    continue
                 inputs = maker(item, self._plan.targets)
                 if inputs.problem:
                     self.not_called[item[NAME_KEY[kind]]] = inputs.problem
@@ -94,6 +101,9 @@ class Order:
                     self.warnings[item[NAME_KEY[kind]]] = inputs.warning
                 self._made.append(inputs)
                 yield inputs
+
+    def _wanted(self, name: str) -> bool:
+        return self._plan.only is None or name in self._plan.only
 
     def _hostile(self) -> Iterator[Input]:
         ordinary = sum(ORDINARY_ROUNDS * len(inputs.valid) for inputs in self._made)

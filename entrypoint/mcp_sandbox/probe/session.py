@@ -11,6 +11,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from mcp_sandbox.model import (
     BreachKind,
@@ -23,6 +24,7 @@ from mcp_sandbox.model import (
     Moment,
     SessionEnd,
     Transcript,
+    Window,
 )
 from mcp_sandbox.probe import eras, listing
 from mcp_sandbox.probe.conversation import (
@@ -54,6 +56,26 @@ CALL_METHODS: dict[ItemKind, str] = {
 
 
 _PLAIN = json.JSONEncoder(ensure_ascii=False)
+
+
+class Mark(NamedTuple):
+    """When the probe began something; it goes on until the next mark."""
+
+    at: float
+    """Seconds since the epoch, by our clock."""
+    window: Window
+    call: int = 0
+    """Number of the call, in its window."""
+
+
+class _Made(NamedTuple):
+    """A call that has been answered and is not yet written up."""
+
+    item: Input
+    sent: bytes
+    reply: Reply
+    line: int
+    """Line of the request in the transcript."""
 
 
 class Prober:
@@ -93,6 +115,17 @@ class Prober:
         self._timeouts = 0
         self._silenced: Counter[tuple[str, str]] = Counter()
         self._deadline = 0.0
+        self._posted = 0
+        self._marks = [Mark(0.0, Window.START)]
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        """What the probe was doing when, in order."""
+        return tuple(self._marks)
+
+    def mark(self, window: Window, call: int = 0) -> None:
+        """From now on, what the server does belongs to this."""
+        self._marks.append(Mark(time.time(), window, call))
 
     @property
     def answered(self) -> bool:
@@ -126,11 +159,15 @@ class Prober:
     def work(self) -> None:
         """List, call, list again. Whatever breaks it off is kept in the transcript."""
         try:
+            self.mark(Window.LISTING)
             first = [self._list(kind, Moment.BEFORE) for kind in ItemKind]
             if all(one.state == listing.TIMED_OUT for one in first):
                 self._stop(SessionEnd.UNRESPONSIVE, "no request after the opening was answered")
                 return
+            self._idle()
             self._run_calls(first)
+            self._idle()
+            self.mark(Window.LISTING)
             for kind in ItemKind:
                 self._list(kind, Moment.AFTER)
         except BudgetExhausted as error:
@@ -166,6 +203,14 @@ class Prober:
             first_answer_ms=round(self._first_answer_ms, 1),
         )
 
+    def _idle(self) -> None:
+        """Wait and ask nothing: what the server does now it does unprompted."""
+        if self._plan.idle:
+            self._progress("idle")
+            self.mark(Window.IDLE)
+            self._conversation.idle(min(self._plan.idle, self._deadline - time.monotonic()))
+            self._check_alive()
+
     # --- listing ---
 
     def _list(self, kind: ItemKind, moment: Moment) -> Listing:
@@ -193,28 +238,31 @@ class Prober:
         self._not_called, self._left_out = order.not_called, order.left_out
         prepared = self._prepared(order)
         following = next(prepared, None)
-        previous: tuple[Input, bytes, Reply] | None = None
+        previous: _Made | None = None
         while following is not None:
             if len(self._calls) >= self._plan.max_calls:
                 self._left_out.append(f"calls after the first {self._plan.max_calls}")
                 break
             position, item, params = following
             self._progress(item.target)
-            line = self._conversation.post_encoded(CALL_METHODS[item.kind], params)
+            self._posted += 1
+            self.mark(Window.CALL, self._posted)
+            sent = self._conversation.post_encoded(CALL_METHODS[item.kind], params)
+            line = self._conversation.recorded
             # While the peer works: write up the call before, make the call after.
             if previous is not None:
-                self._write_up(*previous)
+                self._write_up(previous)
                 previous = None
             following = next(prepared, None)
             reply = self._settle(item)
             if reply.status in _FATAL or self._too_many_timeouts(item, reply):
-                self._write_up(item, line, reply)
+                self._write_up(_Made(item, sent, reply, line))
                 self._resume_at = position + 1
                 self._stop_after(item, reply)
-            previous = (item, line, reply)
+            previous = _Made(item, sent, reply, line)
             del reply  # or two replies, parsed, are in memory at once
         if previous is not None:
-            self._write_up(*previous)
+            self._write_up(previous)
         for name, why in order.warnings.items():
             self._conversation.breach(BreachKind.UNUSABLE_SCHEMA, f"{name[:64]}: {why}")
 
@@ -259,7 +307,8 @@ class Prober:
             params = {"name": item.target, "arguments": item.arguments}
         return eras.with_meta(self._plan.era, self._plan.identity, params)
 
-    def _write_up(self, item: Input, sent: bytes, reply: Reply) -> None:
+    def _write_up(self, made: _Made) -> None:
+        item, sent, reply, line = made
         arguments = item.arguments
         if len(sent) > KEPT:
             arguments = {"…": f"{len(sent)} bytes"}
@@ -286,6 +335,7 @@ class Prober:
                 effect=item.effect,
                 canaries=canaries,
                 milliseconds=round(reply.milliseconds, 2),
+                line=line,
             )
         )
 
