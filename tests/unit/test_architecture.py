@@ -14,12 +14,14 @@ ROOT = Path(__file__).parents[2] / "entrypoint" / PACKAGE
 LAYERS: dict[str, int] = {
     "model": 0,
     "errors": 0,
+    "endpoints": 0,
     "settings": 1,
     "interrupts": 0,
     "proc": 1,
     "report.escape": 1,
     "image": 2,
     "sandbox": 2,
+    "warden": 2,
     "probe": 2,
     "planted": 2,
     "locate": 2,
@@ -46,7 +48,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "click": ("cli",),
     "rich": ("cli",),
     "jsonschema_rs": ("probe",),
-    "subprocess": ("proc",),
+    "subprocess": ("proc", "warden.authority"),
 }
 """Library -> the modules that may import it."""
 
