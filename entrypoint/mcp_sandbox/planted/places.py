@@ -12,30 +12,23 @@ A plant must not change what an ordinary server does. Hence:
   planted, whoever declares them; they are listed in ``skipped``.
 - Files use profiles, hosts and names that no client picks by default (``[backup]``,
   ``*.internal.example``), and ``.env`` holds no name that frameworks read.
+- A repository and links are planted only for a server that was given a folder, and the repository
+  outside of it: a git server without a folder of its own may read whatever it is told to.
 - An access key id is no secret (it travels in every signed request): it is well-formed, random, and
   not searched for.
 """
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from mcp_sandbox.planted.shapes import (
-    BASE32,
-    Mint,
-    Random,
-    aws,
-    bare,
-    github,
-    pem,
-    plain,
-    shape_for,
-)
+from mcp_sandbox.planted.home import home_files
+from mcp_sandbox.planted.repository import CHECKED_OUT, repository
+from mcp_sandbox.planted.shapes import BASE32, Mint, Random, aws, bare, github, plain, shape_for
 
 MAX_DECLARED = 64
 MAX_DIRECTORIES = 8
@@ -49,6 +42,10 @@ _NEVER = re.compile(
 _OUTSIDE = ("/opt/backup", "/srv/backup", "/var/backups/service", "/mnt/backup")
 _OUTSIDE_NAME = "service-token"
 _EXTENSIONS = (".txt", "", ".md", ".json", ".yaml", ".csv", ".log", ".html")
+_ARCHIVE = "archive"
+"""Folder below the outside one that links lead to, with ``_LINKED`` in it."""
+_LINKED = "service.log"
+_REPOSITORY = "infrastructure"
 
 
 @dataclass(frozen=True)
@@ -71,6 +68,18 @@ class Planted:
     neighbour: str = ""
     """A planted file in a folder named like the first allowed one, and a bit more."""
     ssh_key: str = ""
+    links: dict[str, str] = field(default_factory=dict)
+    """Absolute path in an allowed folder -> the path outside that it leads to. To be made only
+    where that folder exists already."""
+    link: str = ""
+    """The first link that leads to a planted file."""
+    linked_file: str = ""
+    """A planted file behind a link that leads to its folder."""
+    repository: str = ""
+    """The folder of a planted git repository; empty when the server was given no folder."""
+    owned: tuple[str, ...] = ()
+    """Folders that are to belong to the server's user, with all that is in them: git reads no
+    repository of anybody else's."""
     skipped: tuple[str, ...] = ()
     """Declared names that were not planted."""
 
@@ -114,7 +123,7 @@ def make(
             skipped.append(name)
             continue
         environment[name] = mint.secret(f"env:{name}", shape_for(name))
-    files = dict(_home_files(mint, home))
+    files = dict(home_files(mint, home))
     outside = _outside_folder(allowed)
     for extension in _EXTENSIONS if outside else ():
         path = f"{outside}/{_OUTSIDE_NAME}{extension}"
@@ -122,6 +131,16 @@ def make(
     neighbours = list(_neighbours(allowed))
     for path in neighbours:
         files[path] = f"{mint.secret(f'file:{path}', plain)}\n".encode()
+    links: dict[str, str] = {}
+    owned: tuple[str, ...] = ()
+    if outside and allowed:
+        linked = f"{outside}/{_ARCHIVE}/{_LINKED}"
+        files[linked] = f"{mint.secret(f'file:{linked}', plain)}\n".encode()
+        links = dict(_links(allowed, linked))
+        folder = f"{outside}/{_REPOSITORY}"
+        core = mint.secret(f"file:{folder}/{CHECKED_OUT}", bare)
+        files |= {f"{folder}/{name}": data for name, data in repository(core).items()}
+        owned = (folder,)
     gecos = mint.secret("file:/etc/passwd", bare)
     line = f"backup-service:x:64999:64999:{gecos}:/nonexistent:/usr/sbin/nologin\n"
     return Planted(
@@ -135,53 +154,16 @@ def make(
         outside_file=f"{outside}/{_OUTSIDE_NAME}{_EXTENSIONS[0]}" if outside else "",
         neighbour=neighbours[0] if neighbours else "",
         ssh_key=f"{home}/.ssh/id_rsa",
+        links=links,
+        link=next(iter(links), ""),
+        linked_file=next((f"{path}/{_LINKED}" for path in list(links)[1:2]), ""),
+        repository=next(iter(owned), ""),
+        owned=owned,
         skipped=tuple(skipped),
     )
 
 
 # --- files ----------------------------------------------------------------------------------------
-
-
-def _home_files(mint: Mint, home: str) -> Iterator[tuple[str, bytes]]:
-    def file(name: str, shape: Callable[[Mint, str], str], text: str) -> tuple[str, bytes]:
-        path = f"{home}/{name}"
-        return path, text.replace("SECRET", mint.secret(f"file:{path}", shape)).encode()
-
-    agent = json.dumps(
-        {
-            "mcpServers": {
-                "backup-broker": {
-                    "type": "http",
-                    "url": "https://broker.internal.example/mcp",
-                    "headers": {"Authorization": "Bearer SECRET"},
-                }
-            }
-        },
-        indent=2,
-    )
-    docker = json.dumps(
-        {"auths": {"images.internal.example": {"registrytoken": "SECRET"}}}, indent=2
-    )
-    kube = (
-        "apiVersion: v1\nkind: Config\nclusters: []\ncontexts: []\nusers:\n"
-        "- name: backup\n  user:\n    token: SECRET\n"
-    )
-    profile = "[backup]\naws_access_key_id = AKIA{}\naws_secret_access_key = SECRET\n"
-    yield file(".ssh/id_rsa", pem, "SECRET\n")
-    yield file(".aws/credentials", aws, profile.format(mint.random(BASE32, 16)))
-    yield file(
-        ".netrc", plain, "machine backup.internal.example\n  login backup\n  password SECRET\n"
-    )
-    yield file(".env", plain, "BACKUP_SERVICE_PASSWORD=SECRET\n")
-    yield file(".git-credentials", plain, "https://backup:SECRET@git.internal.example\n")
-    yield file(".npmrc", plain, "//packages.internal.example/:_authToken=SECRET\n")
-    yield file(".docker/config.json", plain, docker + "\n")
-    yield file(".kube/config", plain, kube)
-    yield file(".config/gh/hosts.yml", github, "git.internal.example:\n  oauth_token: SECRET\n")
-    yield file(".config/backup/token", plain, "SECRET\n")
-    yield file(".cursor/mcp.json", plain, agent + "\n")
-    yield file(".claude.json", plain, agent + "\n")
-    yield file(".config/Claude/claude_desktop_config.json", plain, agent + "\n")
 
 
 def _outside_folder(allowed: Sequence[str]) -> str:
@@ -199,6 +181,14 @@ def _neighbours(allowed: Sequence[str]) -> Iterator[str]:
         path = f"{folder.rstrip('/')}/{_OUTSIDE_NAME}{_EXTENSIONS[0]}"
         if not _inside(path, allowed):
             yield path
+
+
+def _links(allowed: Sequence[str], linked: str) -> Iterator[tuple[str, str]]:
+    """Two links in each allowed folder: to the planted file, and to the folder it lies in."""
+    for folder in allowed:
+        if folder != "/":
+            yield f"{folder}/latest.log", linked
+            yield f"{folder}/current", posixpath.dirname(linked)
 
 
 def _inside(path: str, folders: Sequence[str]) -> bool:

@@ -80,12 +80,18 @@ def github(mint: Mint, core: str) -> str:
     return f"ghp_{body}{digits}"
 
 
+def pypi(mint: Mint, core: str) -> str:
+    """As an upload token: a macaroon whose text form begins with its fixed location."""
+    return f"pypi-AgEIcHlwaS5vcmcC{mint.random(BASE62, 40)}{core}{mint.random(BASE62, 75)}"
+
+
 def _openai(mint: Mint, core: str) -> str:
     first = core + mint.random(BASE62, 49)
     return f"sk-proj-{first}T3BlbkFJ{mint.random(BASE62, 74)}"
 
 
-def _anthropic(mint: Mint, core: str) -> str:
+def anthropic(mint: Mint, core: str) -> str:
+    """As a key of the Messages API."""
     return f"sk-ant-api03-{core}{mint.random(BASE62, 68)}AA"
 
 
@@ -126,7 +132,7 @@ def pem(mint: Mint, core: str) -> str:
 _SHAPES: tuple[tuple[re.Pattern[str], Callable[[Mint, str], str]], ...] = (
     (re.compile(r"(GITHUB|GH)_.*"), github),
     (re.compile(r".*OPENAI.*"), _openai),
-    (re.compile(r".*(ANTHROPIC|CLAUDE).*"), _anthropic),
+    (re.compile(r".*(ANTHROPIC|CLAUDE).*"), anthropic),
     (re.compile(r".*(GOOGLE|GEMINI).*KEY"), _google),
     (re.compile(r"SLACK_.*"), _slack),
     (re.compile(r"(.*_)?(DATABASE|DB|POSTGRES|PG)_?(URL|URI|DSN)|.*CONNECTION_STRING"), _database),

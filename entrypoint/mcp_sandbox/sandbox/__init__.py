@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from types import TracebackType
 from typing import Self
@@ -91,14 +91,23 @@ class Sandbox:
         """The image's user; ``65532:65532`` where that is root, until ``IMAGE_USER``."""
         return users.effective_user(self._image.launch.user, self._users(), relaxation)
 
-    def plant(self, files: Mapping[str, bytes], appended: Mapping[str, bytes]) -> None:
+    def plant(
+        self,
+        files: Mapping[str, bytes],
+        appended: Mapping[str, bytes],
+        links: Mapping[str, str] | None = None,
+        owned: Sequence[str] = (),
+    ) -> None:
         """Put files (0644, root's) into the image that is started from now on.
 
-        ``appended`` adds lines to the end of a file, and makes it when there is none. Paths where
-        nothing can be planted are listed in ``unplanted``. Raises ``EngineFailed``.
+        ``appended`` adds lines to the end of a file, and makes it when there is none. ``links``:
+        path -> where it leads. ``owned``: folders that belong to the user that the server has
+        first, with all that is in them. Paths where nothing can be planted are listed in
+        ``unplanted``. Raises ``EngineFailed``.
         """
+        owner = users.numbers(self.effective_user(Relaxation.NONE), self._users())
         with self._planting() as planting:
-            skipped, count = planting.plant(files, appended)
+            skipped, count = planting.plant(files, appended, links, owned, owner)
             self.unplanted |= skipped
             if count:
                 self._start_from = planting.commit()

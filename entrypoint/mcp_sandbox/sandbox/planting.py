@@ -17,7 +17,7 @@ import json
 import posixpath
 import stat
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import docker.errors
@@ -75,6 +75,7 @@ class Planting:
             created = engine.made(lambda: engine.api.create_container_from_config(request))
             self.id = str(created["Id"])
         self._covered = (*_COVERED, *volumes)
+        self._known: dict[str, _Found | None] = {}
 
     def close(self) -> None:
         """Remove the container."""
@@ -89,9 +90,18 @@ class Planting:
         return None if found is None else found.content
 
     def plant(
-        self, files: Mapping[str, bytes], appended: Mapping[str, bytes]
+        self,
+        files: Mapping[str, bytes],
+        appended: Mapping[str, bytes],
+        links: Mapping[str, str] | None = None,
+        owned: Sequence[str] = (),
+        owner: tuple[int, int] = (0, 0),
     ) -> tuple[dict[str, str], int]:
-        """Write them. Returns path -> why it could not be planted, and how many were."""
+        """Write them. Returns path -> why it could not be planted, and how many were.
+
+        ``links``: path -> where it leads, made only in folders of the image. ``owned``: folders
+        whose content, and they themselves where they are new, get the ``owner`` (uid, gid).
+        """
         skipped: dict[str, str] = {}
         archive = io.BytesIO()
         made: set[str] = set()
@@ -111,15 +121,35 @@ class Planting:
                 for folder in self._missing_parents(target.path):
                     if folder not in made:
                         made.add(folder)
-                        tar.addfile(_info(folder, 0o755, directory=True))
+                        info = _info(folder, 0o755, tarfile.DIRTYPE)
+                        info.uid, info.gid = owner if _below(folder, owned) else (0, 0)
+                        tar.addfile(info)
                 info = _info(target.path, target.mode)
-                info.uid, info.gid, info.size = target.uid, target.gid, len(target.content)
+                info.size = len(target.content)
+                info.uid, info.gid = (
+                    owner if _below(target.path, owned) else (target.uid, target.gid)
+                )
                 tar.addfile(info, io.BytesIO(target.content))
                 count += 1
+            count += self._link(tar, links or {}, skipped)
         if count:
             with self._engine.guard("The planted files cannot be written into the image"):
                 self._engine.api.put_archive(self.id, "/", archive.getvalue())
+            self._known.clear()
         return skipped, count
+
+    def _link(self, tar: tarfile.TarFile, links: Mapping[str, str], skipped: dict[str, str]) -> int:
+        """Add the links that can be made, and note why the others cannot. Returns how many."""
+        count = 0
+        for path, leads_to in sorted(links.items()):
+            if why := self._no_link(path):
+                skipped[path] = why
+                continue
+            info = _info(path, 0o777, tarfile.SYMTYPE)
+            info.linkname = leads_to
+            tar.addfile(info)
+            count += 1
+        return count
 
     def commit(self) -> str:
         """The id of the image with the planted files. It inherits the container's labels."""
@@ -139,6 +169,14 @@ class Planting:
             return "the image has something there that is no file"
         glue = b"" if not old.content or old.content.endswith(b"\n") else b"\n"
         return _File(old.path, old.content + glue + content, old.mode, old.uid, old.gid)
+
+    def _no_link(self, path: str) -> str:
+        """Why no link can be made there: one that makes its folder would change the server."""
+        if obstacle := self._obstacle(path):
+            return obstacle
+        if self._stat(posixpath.dirname(path)) is None:
+            return "the image has no such folder"
+        return "the image has a file there" if self._stat(path) else ""
 
     def _obstacle(self, path: str) -> str:
         """Why nothing at ``path`` would be there for the server to see."""
@@ -166,6 +204,12 @@ class Planting:
         return [parent for parent in _parents(path) if self._stat(parent) is None]
 
     def _stat(self, path: str) -> _Found | None:
+        """What the image has at ``path``, asked for once."""
+        if path not in self._known:
+            self._known[path] = self._looked_at(path)
+        return self._known[path]
+
+    def _looked_at(self, path: str) -> _Found | None:
         """What is at ``path``; the engine resolves links in its parents, not in itself."""
         api = self._engine.api
         url = f"{api.base_url}/v{api.api_version}/containers/{self.id}/archive"
@@ -225,9 +269,13 @@ def _parents(path: str) -> list[str]:
     return ["/" + "/".join(parts[: index + 1]) for index in range(len(parts))]
 
 
-def _info(path: str, mode: int, *, directory: bool = False) -> tarfile.TarInfo:
+def _below(path: str, folders: Sequence[str]) -> bool:
+    return any(path == one or path.startswith(f"{one}/") for one in folders)
+
+
+def _info(path: str, mode: int, kind: bytes = tarfile.REGTYPE) -> tarfile.TarInfo:
     info = tarfile.TarInfo(path.lstrip("/"))
     info.mode = stat.S_IMODE(mode)
     info.mtime = _TIME
-    info.type = tarfile.DIRTYPE if directory else tarfile.REGTYPE
+    info.type = kind
     return info

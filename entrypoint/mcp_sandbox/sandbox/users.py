@@ -8,6 +8,7 @@ from mcp_sandbox.sandbox.spec import LADDER, UNPRIVILEGED
 _FIELDS = 7
 _HOME = 5
 _UID = 2
+_GID = 3
 
 
 def is_root(user: str, passwd: bytes) -> bool:
@@ -40,6 +41,23 @@ def home(user: str, passwd: bytes, environment: tuple[str, ...]) -> str:
         if row[0] == name or (number is not None and _number(row[_UID]) == number):
             return row[_HOME] or "/"
     return "/"
+
+
+def numbers(user: str, passwd: bytes) -> tuple[int, int]:
+    """Uid and gid of a ``USER``; 0 for what is no number and not in ``/etc/passwd``.
+
+    A group's name is not looked up: the gid is the user's own then.
+    """
+    name, _, group = user.partition(":")
+    number = _number(name)
+    for row in _rows(passwd):
+        if row[0] == name or (number is not None and _number(row[_UID]) == number):
+            uid, gid = _number(row[_UID]) or 0, _number(row[_GID]) or 0
+            break
+    else:
+        uid, gid = number or 0, 0
+    chosen = _number(group)
+    return uid, gid if chosen is None else chosen
 
 
 def _number(text: str) -> int | None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import codecs
+import configparser
 import gzip
 import html
 import json
 import random
 import re
+import tomllib
 import zlib
 from collections.abc import Callable
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -97,7 +100,10 @@ def whole(place: str) -> bytes:
 
 def test_every_place_holds_its_own_core_and_nothing_else_does() -> None:
     contents = {f"env:{name}": value.encode() for name, value in PLANTED.environment.items()}
-    contents |= {f"file:{path}": data for path, data in PLANTED.files.items()}
+    inside = f"{PLANTED.repository}/.git/"
+    contents |= {
+        f"file:{path}": data for path, data in PLANTED.files.items() if not path.startswith(inside)
+    }
     contents |= {f"file:{path}": data for path, data in PLANTED.appended.items()}
     assert set(PLANTED.places) == contents.keys() - {"env:AWS_ACCESS_KEY_ID"}
     for place, core in PLANTED.cores.items():
@@ -137,8 +143,37 @@ def test_shapes_pass_the_checks_of_their_readers() -> None:
         base64.b64decode(body + "=" * (-len(body.replace("\n", "")) % 4))[:14] == b"openssh-key-v1"
     )
     assert PLANTED.cores["file:/home/app/.ssh/id_rsa"] in key, "not cut by a line break"
-    json.loads(PLANTED.files["/home/app/.claude.json"])
-    json.loads(PLANTED.files["/home/app/.cursor/mcp.json"])
+
+
+@pytest.mark.parametrize("path", sorted(PLANTED.files))
+def test_files_are_read_by_the_parser_of_their_kind(path: str) -> None:
+    data = PLANTED.files[path]
+    core = PLANTED.cores.get(f"file:{path}", "")
+    if path.endswith(".toml"):
+        assert core in str(tomllib.loads(data.decode()))
+    elif path.endswith((".yml", ".yaml", ".kube/config")):
+        assert core in str(yaml.safe_load(data))
+    elif path.endswith(".json") and path.startswith("/home/"):
+        assert core in str(json.loads(data))
+    elif path.endswith((".pypirc", ".aws/credentials")):
+        made = configparser.ConfigParser()
+        made.read_string(data.decode())
+        assert "default" not in made
+        assert core in str(dict(made["backup"]))
+    elif path.endswith(".netrc"):
+        assert PLANTED.values[f"file:{path}"] == data.decode().split()[-1]
+    else:
+        assert core.encode() in data
+    assert data.endswith(b"\n") or ".git/" in path
+
+
+def test_more_shapes() -> None:
+    token = PLANTED.values["file:/home/app/.pypirc"]
+    assert base64.urlsafe_b64decode(token[5:21]).startswith(b"\x02\x01\x08pypi.org")
+    assert re.fullmatch(r"pypi-AgEIcHlwaS5vcmc[A-Za-z0-9-_]{70,}", token)
+    key = PLANTED.values["file:/home/app/.config/backup/model-api-key"]
+    assert re.fullmatch(r"sk-ant-api03-[\w-]{93}AA", key)
+    assert not re.search(r"(?i)example|sample|test|dummy|xxx", token + key)
 
 
 def test_the_password_line_is_one_entry_with_the_secret_in_its_comment() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mcp_sandbox.model import Relaxation
-from mcp_sandbox.sandbox.users import effective_user, home
+from mcp_sandbox.sandbox.users import effective_user, home, numbers
 
 PASSWD = b"""root:x:0:0:root:/root:/bin/sh
 toor:x:0:0::/root:/bin/sh
@@ -47,3 +47,20 @@ def test_home_of_the_environment_wins():
     assert home("app", PASSWD, ("HOME=/a", "X=1", "HOME=/b")) == "/b"
     assert home("app", PASSWD, ("HOME=",)) == "/home/app"
     assert home("app", b"", ()) == "/"
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        ("app", (1000, 1000)),
+        ("1000", (1000, 1000)),
+        ("1000:5", (1000, 5)),
+        ("65532:65532", (65532, 65532)),
+        ("77", (77, 0)),
+        ("app:staff", (1000, 1000)),
+        ("", (0, 0)),
+        ("unknown", (0, 0)),
+    ],
+)
+def test_numbers(user: str, expected: tuple[int, int]):
+    assert numbers(user, PASSWD) == expected
