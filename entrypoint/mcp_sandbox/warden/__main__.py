@@ -1,0 +1,219 @@
+"""The warden's front door: ``python -m mcp_sandbox.warden --help``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from mcp_sandbox.warden import datagrams, netns
+from mcp_sandbox.warden.collect import Collector, NotCollected
+from mcp_sandbox.warden.events import Recorder
+from mcp_sandbox.warden.loop import Loop
+from mcp_sandbox.warden.names import Names
+from mcp_sandbox.warden.streams import Streams
+
+CHANNEL = Path("/opt/mcp-sandbox/channel")
+STDIN, STDOUT, STDERR = 0, 1, 2
+DRAIN_SECONDS = 20.0
+MAX_COMMAND = 4096
+_IP_TRANSPARENT = 19
+_IPV6_TRANSPARENT = 75
+_TRIES = 50
+
+
+def arguments(argv: list[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="warden", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--sink", action="store_true", help="answer in place of the network")
+    parser.add_argument("--collect", action="store_true", help="copy the trace to standard error")
+    parser.add_argument("--tls", choices=("observe", "terminate"), default="observe")
+    parser.add_argument("--allow", action="append", default=[], metavar="HOST:PORT")
+    parser.add_argument("--egress", metavar="SOCKET", help="where allowed connections go")
+    parser.add_argument("--channel", type=Path, default=CHANNEL, metavar="FOLDER")
+    parser.add_argument("--no-tproxy", action="store_true", help="as on a kernel that lacks it")
+    return parser.parse_args(argv)
+
+
+class Commands:
+    """JSON lines from standard input."""
+
+    def __init__(self, recorder: Recorder, collector: Collector | None) -> None:
+        self._recorder = recorder
+        self._collector = collector
+        self._buffer = b""
+        self.finished = False
+
+    def read(self) -> None:
+        """Take what has arrived; the end of input is the command to finish."""
+        data = os.read(STDIN, MAX_COMMAND)
+        lines = (self._buffer + data).split(b"\n")
+        self._buffer = lines.pop()
+        for line in lines:
+            self._obey(line)
+        if len(self._buffer) > MAX_COMMAND:
+            self._recorder.trouble("a command is too long")
+            self._buffer = b""
+        if not data:
+            self.finished = True
+
+    def _obey(self, line: bytes) -> None:
+        try:
+            command = json.loads(line)
+            do = command["do"]
+        except (ValueError, TypeError, KeyError):
+            self._recorder.trouble("a command cannot be read")
+            return
+        if do == "clock":
+            self._recorder.tell("clock", id=command.get("id"))
+        elif do == "finish":
+            self.finished = True
+        elif do == "go":
+            if self._collector is not None:
+                try:
+                    self._collector.go()
+                except NotCollected as error:
+                    self._recorder.trouble(str(error))
+        else:
+            self._recorder.trouble("a command is not known")
+
+
+def listeners(*, ipv6: bool) -> tuple[socket.socket, ...]:
+    """Bound TCP sockets with one free port on both loopback addresses. Raises ``OSError``."""
+    for attempt in range(_TRIES):
+        # Not the kernel's choice: that comes from the range that clients' own ports come from.
+        port = 20_000 + secrets.randbelow(10_000)
+        made = []
+        try:
+            made.append(_listener(socket.AF_INET, port))
+            if ipv6:
+                made.append(_listener(socket.AF_INET6, port))
+        except OSError:
+            for sock in made:
+                sock.close()
+            if attempt == _TRIES - 1:
+                raise
+        else:
+            return tuple(made)
+    raise AssertionError
+
+
+def _listener(family: socket.AddressFamily, port: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_TRANSPARENT, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_TRANSPARENT, 1)
+        sock.setblocking(False)
+        sock.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", port))
+        sock.listen(4096)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def sink(loop: Loop, recorder: Recorder, *, ipv6: bool, tproxy: bool) -> None:
+    """Set up the namespace and answer in it. Raises ``OSError`` and ``netns.NotPrepared``."""
+    tcp = listeners(ipv6=ipv6)
+    port = tcp[0].getsockname()[1]
+    prepared = netns.prepare(port, ipv6=ipv6, tproxy=tproxy)
+    if prepared.trouble:
+        recorder.trouble(prepared.trouble)
+    names = Names(ipv6=ipv6)
+    streams = Streams(
+        loop, recorder, names, _local if prepared.tproxy else netns.original_destination
+    )
+    packets = datagrams.Datagrams(recorder, names, tproxy=prepared.tproxy)
+    for listener in tcp:
+        loop.watch(listener, lambda one=listener: streams.accept(one))  # type: ignore[misc]
+        sock = datagrams.open_socket(listener.family, port, tproxy=prepared.tproxy)  # type: ignore[arg-type]
+        loop.watch(sock, lambda one=sock: packets.read(one))  # type: ignore[misc]
+
+
+def _local(sock: socket.socket) -> tuple[str, int]:
+    address, port = sock.getsockname()[:2]
+    return str(address), int(port)
+
+
+def run(options: argparse.Namespace, recorder: Recorder) -> int:
+    """Everything from set-up to ``end``; the exit code."""
+    loop = Loop()
+    ipv6 = netns.has_ipv6()
+    collector = None
+    try:
+        if options.sink:
+            sink(loop, recorder, ipv6=ipv6, tproxy=not options.no_tproxy)
+        if options.collect:
+            collector = Collector(options.channel)
+            collector.start(STDERR)
+    except (OSError, netns.NotPrepared, NotCollected) as error:
+        recorder.trouble(f"not set up: {error}")
+        return 1
+    commands = Commands(recorder, collector)
+    loop.watch(STDIN, commands.read)
+    recorder.tell("ready", sink=options.sink, collect=options.collect, ipv6=ipv6)
+    told_end = collector is None
+    while not commands.finished:
+        loop.step(0.25)
+        if collector is not None and not told_end and not collector.running:
+            told_end = True
+            _trace_end(recorder, collector)
+    loop.unwatch(STDIN)
+    if collector is not None and not told_end:
+        if not collector.finish(DRAIN_SECONDS):
+            recorder.trouble("the trace was not read in time")
+        _trace_end(recorder, collector)
+    # What had arrived before we were told to finish is still taken.
+    last = time.monotonic() + 1.0
+    while options.sink and time.monotonic() < last and loop.busy():
+        loop.step(0)
+    loop.close()
+    return 0
+
+
+def _trace_end(recorder: Recorder, collector: Collector) -> None:
+    if collector.fault:
+        recorder.trouble(collector.fault)
+    recorder.tell("trace-end", bytes=collector.bytes, dropped=0, ended=collector.ended)
+
+
+def main(argv: list[str]) -> int:
+    """Run, and say at the end how many events there were."""
+    options = arguments(argv)
+    recorder = Recorder(STDOUT)
+
+    def fault(kind: type[BaseException], error: BaseException | None) -> None:
+        recorder.trouble(f"fault in the warden: {kind.__name__}: {error}")
+
+    def in_main(
+        kind: type[BaseException], error: BaseException, _where: TracebackType | None
+    ) -> None:
+        fault(kind, error)
+        recorder.close(DRAIN_SECONDS)
+
+    def in_thread(args: Any) -> None:
+        fault(args.exc_type, args.exc_value)
+
+    # Standard error carries the trace and nothing else.
+    sys.excepthook = in_main
+    threading.excepthook = in_thread
+    code = run(options, recorder)
+    recorder.tell("end", events=recorder.seen)
+    if not recorder.close(DRAIN_SECONDS):
+        return 1
+    return code or int(recorder.troubles > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
