@@ -76,6 +76,12 @@ class Targets:
     """Folders that the server was given, from its arguments or its environment."""
     neighbour: str = ""
     """A planted file in a folder named like the first of them, and a bit more."""
+    link: str = ""
+    """A link in the first of them that leads to a planted file outside."""
+    linked_file: str = ""
+    """A planted file outside, by its path through a linked folder in the first of them."""
+    repository: str = ""
+    """A planted git repository outside of them."""
     valid_paths: tuple[str, ...] = ()
     """Files known to exist inside those folders."""
 
@@ -222,6 +228,11 @@ class Hostile:
             "directory": directory,
             "neighbour": targets.neighbour,
             "neighbour-relative": f"../{beside}" if beside else "",
+            "link": targets.link,
+            "link-relative": targets.link.removeprefix(f"{directory}/"),
+            "linked": targets.linked_file,
+            "repository": targets.repository,
+            "repository-relative": targets.repository.lstrip("/"),
         }
 
     def _values(

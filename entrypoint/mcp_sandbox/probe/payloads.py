@@ -40,6 +40,11 @@ PLACEHOLDERS: dict[str, str] = {
     "directory": "the first folder that the server was given, absolute",
     "neighbour": "a planted file in a folder whose name only begins like that folder's",
     "neighbour-relative": "the same, relative to that folder",
+    "link": "a link in that folder that leads to a planted file outside, absolute",
+    "link-relative": "the same, relative to that folder",
+    "linked": "a planted file outside, reached through a linked folder in that folder, absolute",
+    "repository": "a planted git repository outside every allowed folder, absolute",
+    "repository-relative": "the same without its leading slash",
 }
 _PLACEHOLDER = re.compile(r"<<([a-z0-9-]+)>>")
 _COMPUTED = {"a", "b"}

@@ -128,6 +128,9 @@ def test_every_payload_is_sent_by_some_tool() -> None:
         ssh_key="/root/.ssh/id_rsa",
         directories=("/srv/allow",),
         neighbour="/srv/allow-evil/service-token.txt",
+        link="/srv/allow/latest.log",
+        linked_file="/srv/allow/current/service.log",
+        repository="/opt/backup/infrastructure",
     )
     sent = {
         (one.family, one.payload)
