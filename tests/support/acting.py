@@ -20,14 +20,15 @@ FROM {BASE}
 RUN apt-get update \\
  && apt-get install -y --no-install-recommends python3 \\
  && useradd --uid 4000 --create-home app \\
+ && install -D /etc/hostname /srv/store/notes.txt \\
  && install -D -m 0111 /bin/cat /opt/unreadable/cat
 COPY servers /srv/servers
 ENV MCP_TEST_IN_SANDBOX=1
 USER app
 WORKDIR /home/app
 """
-"""Debian's Python, a user with a home, a program that may be executed and not read, and the corpus;
-how to start one of it is left open."""
+"""Debian's Python, a user with a home, a folder with a note, a program that may be executed and not
+read, and the corpus; how to start one of it is left open."""
 
 
 def start(family: str) -> str:

@@ -80,16 +80,6 @@ def publish(path: str, content: str) -> str:
     return "Published."
 
 
-@MODE.tool("Keeps a backup in the folder /tmp/store.", path="Path below /tmp/store.")
-def back_up(path: str) -> str:
-    """A check for the folder's name that takes its neighbour for it."""
-    target = Path("/tmp/store", path).resolve()
-    if not str(target).startswith("/tmp/store"):
-        return "Refused."
-    quietly(lambda: target.open("rb").close())
-    return "Kept."
-
-
 @MODE.tool("Imports notes from another server.", url="Its address.")
 def import_notes(url: str) -> str:
     """Opens whatever address the caller names."""
