@@ -48,7 +48,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "click": ("cli",),
     "rich": ("cli",),
     "jsonschema_rs": ("probe",),
-    "subprocess": ("proc", "warden.authority"),
+    "subprocess": ("proc", "warden.authority", "warden.netns"),
 }
 """Library -> the modules that may import it."""
 
@@ -146,7 +146,7 @@ def test_the_guard_bites(name: str, source: str):
 def test_only_the_front_door_reads_the_environment_prints_or_exits():
     found = []
     for name, tree in MODULES.items():
-        if name.split(".")[0] in {"cli", "__main__"}:
+        if name.split(".")[0] == "cli" or name.split(".")[-1] == "__main__":
             continue
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and ast.unparse(node) in {

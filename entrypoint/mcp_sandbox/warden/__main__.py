@@ -131,13 +131,12 @@ def sink(loop: Loop, recorder: Recorder, *, ipv6: bool, tproxy: bool) -> None:
     if prepared.trouble:
         recorder.trouble(prepared.trouble)
     names = Names(ipv6=ipv6)
-    streams = Streams(
-        loop, recorder, names, _local if prepared.tproxy else netns.original_destination
-    )
+    destination = _local if prepared.tproxy else netns.original_destination
+    streams = Streams(loop, recorder, names, destination=destination)
     packets = datagrams.Datagrams(recorder, names, tproxy=prepared.tproxy)
     for listener in tcp:
         loop.watch(listener, lambda one=listener: streams.accept(one))  # type: ignore[misc]
-        sock = datagrams.open_socket(listener.family, port, tproxy=prepared.tproxy)  # type: ignore[arg-type]
+        sock = datagrams.open_socket(listener.family, port, tproxy=prepared.tproxy)
         loop.watch(sock, lambda one=sock: packets.read(one))  # type: ignore[misc]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import select
@@ -60,10 +61,8 @@ class Collector:
         except OSError as error:
             raise NotCollected(f"a FIFO could not be removed: {error.strerror}") from error
         # A larger pipe makes the tracer, and so the server, wait less often; some kernels refuse.
-        try:
+        with contextlib.suppress(PermissionError):
             fcntl.fcntl(self._log, _F_SETPIPE_SZ, _PIPE)
-        except PermissionError:
-            pass
         os.set_blocking(self._log, False)
         self.bytes = 0
         self.ended = False

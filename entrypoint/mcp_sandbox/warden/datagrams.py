@@ -25,7 +25,10 @@ _SO_RXQ_OVFL = 40
 
 _BUFFER = 4 * 2**20
 _TURN = 64
+_DNS, _HTTPS = 53, 443
 _QUIC_LONG = 0xC0
+_QUIC_LEAST = 1200
+"""Bytes of the smallest datagram that begins a connection (RFC 9000)."""
 
 
 def open_socket(family: socket.AddressFamily, port: int, *, tproxy: bool) -> socket.socket:
@@ -55,7 +58,6 @@ class Datagrams:
         self._recorder = recorder
         self._names = names
         self._tproxy = tproxy
-        self._lost: dict[socket.socket, int] = {}
 
     def read(self, sock: socket.socket) -> None:
         """Take what waits (a few, so that others have their turn)."""
@@ -75,16 +77,14 @@ class Datagrams:
     ) -> tuple[str, int]:
         own: tuple[str, int] = sock.getsockname()[:2]
         # Redirected datagrams have lost theirs: only DNS comes that way.
-        found = own if self._tproxy else ("", 53)
+        found = own if self._tproxy else ("", _DNS)
         for level, kind, value in extra:
             if (level, kind) == (socket.IPPROTO_IP, _IP_RECVORIGDSTADDR):
                 found = socket.inet_ntop(socket.AF_INET, value[4:8]), _port(value)
             elif (level, kind) == (socket.IPPROTO_IPV6, _IPV6_RECVORIGDSTADDR):
                 found = socket.inet_ntop(socket.AF_INET6, value[8:24]), _port(value)
-            elif (level, kind) == (socket.SOL_SOCKET, _SO_RXQ_OVFL):
-                if int.from_bytes(value[:4], "little") != self._lost.get(sock, 0):
-                    self._lost[sock] = int.from_bytes(value[:4], "little")
-                    self._recorder.full("datagrams came faster than they could be read")
+            elif (level, kind) == (socket.SOL_SOCKET, _SO_RXQ_OVFL) and any(value):
+                self._recorder.full("datagrams came faster than they could be read")
         return found
 
     def _take(
@@ -94,7 +94,7 @@ class Datagrams:
         if (address, port) == sock.getsockname()[:2]:
             self._recorder.record("tamper", at, text="a datagram to the sink's own port")
             return
-        if port == 53:
+        if port == _DNS:
             try:
                 reply, questions = dns.answer(data, self._names)
             except dns.NotDns:
@@ -104,8 +104,8 @@ class Datagrams:
                 if questions:
                     self._answer(sock, reply, peer, address)
                     return
-        quic = port == 443 or (
-            data[:1] and data[0] & _QUIC_LONG == _QUIC_LONG and len(data) >= 1200
+        quic = port == _HTTPS or (
+            data[:1] and data[0] & _QUIC_LONG == _QUIC_LONG and len(data) >= _QUIC_LEAST
         )
         self._recorder.record(
             "quic" if quic else "udp",

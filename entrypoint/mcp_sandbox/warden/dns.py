@@ -18,11 +18,16 @@ _TYPES = {
     35: "NAPTR", 43: "DS", 48: "DNSKEY", 64: "SVCB", 65: "HTTPS", 252: "AXFR", 255: "ANY",
     257: "CAA",
 }  # fmt: skip
+_A, _PTR, _MX, _TXT, _AAAA, _ANY = 1, 12, 15, 16, 28, 255
 _IN = 1
 _OPT = 41
+_HEADER = 12
+_POINTER = 0xC0
+_MAX_LABEL = 63
 _NOERROR, _FORMERR, _SERVFAIL, _NXDOMAIN, _NOTIMP = 0, 1, 2, 3, 4
 _WORDS = {_FORMERR: "FORMERR", _SERVFAIL: "SERVFAIL", _NXDOMAIN: "NXDOMAIN", _NOTIMP: "NOTIMP"}
 _MAIL = b"\x04mail"
+_PLAIN = frozenset(range(0x21, 0x7F)) - frozenset(b".\\")
 
 
 class NotDns(ValueError):
@@ -66,7 +71,7 @@ class _Record:
 
 def answer(message: bytes, names: Names) -> tuple[bytes, tuple[Asked, ...]]:
     """What to send back, and what was asked. Raises ``NotDns`` when there is nothing to answer."""
-    if len(message) < 12:
+    if len(message) < _HEADER:
         raise NotDns("shorter than a header")
     number, flags, questions = struct.unpack_from("!HHH", message)
     if flags & 0x8000:
@@ -89,7 +94,7 @@ def answer(message: bytes, names: Names) -> tuple[bytes, tuple[Asked, ...]]:
 def _questions(message: bytes, number: int) -> tuple[list[_Question], int]:
     """The questions that can be read (in order, bounded), and where they end."""
     found: list[_Question] = []
-    position = 12
+    position = _HEADER
     for _ in range(min(number, MAX_QUESTIONS)):
         try:
             labels, position = _name(message, position)
@@ -115,7 +120,7 @@ def _name(message: bytes, position: int) -> tuple[tuple[bytes, ...], int]:
         length = message[position]
         if length == 0:
             return tuple(labels), end if end >= 0 else position + 1
-        if length >= 0xC0:
+        if length >= _POINTER:
             if position + 1 >= len(message):
                 raise NotDns("a pointer runs past the end")
             target = (length & 0x3F) << 8 | message[position + 1]
@@ -124,7 +129,7 @@ def _name(message: bytes, position: int) -> tuple[tuple[bytes, ...], int]:
             end = end if end >= 0 else position + 2
             position = limit = target
             continue
-        if length > 63:
+        if length > _MAX_LABEL:
             raise NotDns("an unknown kind of label")
         label = message[position + 1 : position + 1 + length]
         total += length + 1
@@ -141,21 +146,46 @@ def _look_up(question: _Question, names: Names) -> tuple[int, _Record | None]:
         return _NOERROR, None
     if lower.endswith(".local") or lower in {"", "local"}:
         return (_NXDOMAIN if lower else _NOERROR), None
-    if question.type in {1, 28, 255}:
-        address = names.address(name, 6 if question.type == 28 else 4)
-        if not address:
-            return (_NOERROR if question.type == 28 and not names.ipv6 else _SERVFAIL), None
-        packed = ipaddress.ip_address(address).packed
-        ttl = 0 if lower.startswith(REBIND) else _TTL
-        return _NOERROR, _Record(28 if len(packed) == 16 else 1, ttl, packed, address)
-    if question.type == 15 and len(_wire(question.labels)) + len(_MAIL) <= _MAX_NAME:
-        exchange = _MAIL + _wire(question.labels)
-        return _NOERROR, _Record(15, _TTL, b"\x00\x0a" + exchange, f"10 mail.{name}")
-    if question.type == 16:
-        return _NOERROR, _Record(16, _TTL, b"\x0bv=spf1 -all", "v=spf1 -all")
-    if question.type == 12:
+    if question.type in {_A, _AAAA, _ANY}:
+        return _address(name, _AAAA if question.type == _AAAA else _A, names)
+    if question.type == _PTR:
+        return _pointer(lower, names)
+    record = None
+    exchange = _MAIL + _wire(question.labels)
+    if question.type == _MX and len(exchange) <= _MAX_NAME:
+        record = _Record(_MX, _TTL, b"\x00\x0a" + exchange, f"10 mail.{name}")
+    elif question.type == _TXT:
+        record = _Record(_TXT, _TTL, b"\x0bv=spf1 -all", "v=spf1 -all")
+    return _NOERROR, record
+
+
+def _address(name: str, type_: int, names: Names) -> tuple[int, _Record | None]:
+    if type_ == _AAAA and not names.ipv6:
+        return _NOERROR, None
+    address = names.address(name, 6 if type_ == _AAAA else 4)
+    if not address:
+        return _SERVFAIL, None
+    packed = ipaddress.ip_address(address).packed
+    ttl = 0 if name.lower().startswith(REBIND) else _TTL
+    return _NOERROR, _Record(type_, ttl, packed, address)
+
+
+def _pointer(name: str, names: Names) -> tuple[int, _Record | None]:
+    """The name that an address was given to (RFC 1035 3.5, RFC 3596 2.5)."""
+    digits = name.split(".")[-3::-1]
+    address = ".".join(digits)
+    if name.endswith(".ip6.arpa"):
+        joined = "".join(digits)
+        address = ":".join(joined[at : at + 4] for at in range(0, len(joined), 4))
+    try:
+        address = str(ipaddress.ip_address(address))
+    except ValueError:
         return _NXDOMAIN, None
-    return _NOERROR, None
+    found = names.name(address)
+    if found == address or "\\" in found:
+        return _NXDOMAIN, None
+    wire = _wire(tuple(label.encode("ascii") for label in found.split(".")))
+    return _NOERROR, _Record(_PTR, _TTL, wire, found)
 
 
 def _reply(
@@ -192,7 +222,4 @@ def _wire(labels: tuple[bytes, ...]) -> bytes:
 def _printable(label: bytes) -> str:
     if label.isalnum():
         return label.decode("ascii")
-    return "".join(
-        chr(byte) if 0x21 <= byte <= 0x7E and byte not in b".\\" else f"\\{byte:03d}"
-        for byte in label
-    )
+    return "".join(chr(byte) if byte in _PLAIN else f"\\{byte:03d}" for byte in label)

@@ -10,6 +10,7 @@ MAX_BODY = 256 * 2**10
 KEPT = 32 * 2**10
 """Bytes of head and body that are kept."""
 MAX_CHUNK_LINE = 1024
+MAX_DIGITS = 18
 
 REFUSAL = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 20\r\n"
@@ -57,6 +58,7 @@ class Request:
         self._left: int | None = 0
         """Bytes of the body to come; ``None`` when only the end of the connection tells."""
         self._chunked = False
+        self._chunk_left = 0
         self._chunk = _Chunk.SIZE
 
     @property
@@ -133,7 +135,7 @@ class Request:
         if name == b"transfer-encoding" and b"chunked" in value:
             self._chunked = True
         elif name == b"content-length":
-            usable = value.isdigit() and len(value) <= 18
+            usable = value.isdigit() and len(value) <= MAX_DIGITS
             # Two lengths that differ are an attack on somebody: read on until the end.
             again = self._left not in {0, int(value)} if usable else True
             self._left = None if again else int(value)
@@ -157,11 +159,10 @@ class Request:
 
     def _feed_chunks(self, data: bytes, at: int) -> int:
         if self._chunk is _Chunk.DATA:
-            assert self._left is not None
-            piece = data[at : at + self._left]
-            self._left -= len(piece)
+            piece = data[at : at + self._chunk_left]
+            self._chunk_left -= len(piece)
             self._take_body(piece)
-            if not self._left:
+            if not self._chunk_left:
                 self._chunk = _Chunk.END
             return at + len(piece)
         end = data.find(b"\n", at)
@@ -190,12 +191,12 @@ class Request:
             self._keep(line)
             self.state = State.DONE
             return
-        self._left = int(size, 16)
-        self._chunk = _Chunk.DATA if self._left else _Chunk.TRAILER
+        self._chunk_left = int(size, 16)
+        self._chunk = _Chunk.DATA if self._chunk_left else _Chunk.TRAILER
 
 
 def _may_begin(line: bytearray) -> bool:
-    """Whether bytes may be the beginning of a request line (its end is checked when it is whole)."""
+    """Whether this may become a request line; its end is checked when it is whole."""
     method, blank, _ = bytes(line[:64]).partition(b" ")
     if not blank:
         method = method.rstrip(b"\r\n")

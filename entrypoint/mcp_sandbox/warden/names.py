@@ -33,12 +33,10 @@ class Names:
         self._rebound: set[tuple[str, int]] = set()
 
     def address(self, name: str, version: int) -> str:
-        """The address of ``name``; empty when there is none (of that version, or any more)."""
+        """The address of ``name`` in IP ``version`` 4 or 6; empty when there are too many names."""
         name = name.lower()
         if name == "localhost" or name.endswith(".localhost"):
-            return "127.0.0.1" if version == 4 else "::1"
-        if version == 6 and not self.ipv6:
-            return ""
+            return _LOOPBACK[version]
         number = self._numbers.get(name)
         if number is None:
             if len(self._numbers) >= MAX_NAMES:
@@ -48,9 +46,9 @@ class Names:
                 self._names[address] = name
         if name.startswith(REBIND):
             if (name, version) in self._rebound:
-                return "127.0.0.1" if version == 4 else "::1"
+                return _LOOPBACK[version]
             self._rebound.add((name, version))
-        return _v4(number) if version == 4 else _v6(number)
+        return _FORMS[version](number)
 
     def name(self, address: str) -> str:
         """The name that ``address`` was given to, else the address itself."""
@@ -67,3 +65,7 @@ def _v4(number: int) -> str:
 def _v6(number: int) -> str:
     row, block = divmod(number, len(_BLOCKS_V6))
     return str(ipaddress.IPv6Address(_BLOCKS_V6[block] + (0x17 << 64) + row + 1))
+
+
+_LOOPBACK = {4: "127.0.0.1", 6: "::1"}
+_FORMS = {4: _v4, 6: _v6}

@@ -39,6 +39,7 @@ _BANNERS = {
     143: b"* OK IMAP4rev1 ready\r\n",
 }
 _READ = 16 * 2**10
+_DNS = 53
 
 Steps = Generator[Wait, bool, bytes | None]
 
@@ -60,9 +61,7 @@ class Connection:
 
 
 class Handler(Protocol):
-    """Takes connections over. ``serve`` may block: it has a thread of its own, and a blocking
-    socket from which nothing was read yet. The caller closes the socket afterwards.
-    """
+    """Takes connections over, from which nothing was read yet."""
 
     def wants(self, host: str, port: int) -> bool:
         """Whether a connection to there is to be handed over before anything is read."""
@@ -70,8 +69,12 @@ class Handler(Protocol):
     def wants_tls(self) -> bool:
         """Whether a connection that begins with a client hello is to be handed over."""
 
-    def serve(self, connection: Connection, hello: tls.Hello | None) -> None:
-        """Hold the conversation and record it; ``hello`` when it begins with one."""
+    def take(self, connection: Connection, hello: tls.Hello | None) -> bool:
+        """Hold the conversation elsewhere, record it and close the socket.
+
+        ``hello`` when it begins with one. False when there are too many already: the socket is
+        still the caller's. Must not block.
+        """
 
 
 class Streams:
@@ -82,19 +85,16 @@ class Streams:
         loop: Loop,
         recorder: Recorder,
         names: Names,
+        *,
         destination: Callable[[socket.socket], tuple[str, int]],
         handler: Handler | None = None,
-        hand_over: Callable[[Callable[[], None]], bool] | None = None,
     ) -> None:
-        """``destination`` tells where a connection was going to; ``hand_over`` runs a function in
-        a thread, and returns false when there are too many.
-        """
+        """``destination`` tells where an accepted connection was going to."""
         self._loop = loop
         self._recorder = recorder
         self._names = names
         self._destination = destination
         self._handler = handler
-        self._hand_over = hand_over
         self._accepted = 0
 
     def accept(self, listener: socket.socket) -> None:
@@ -145,7 +145,7 @@ class Streams:
         """One conversation; true when it was handed over."""
         if self._handler and self._handler.wants(connection.host, connection.port):
             return self._give(connection, None)
-        if connection.port == 53:
+        if connection.port == _DNS:
             yield from self._dns(connection)
             return False
         if not (yield Wait(connection.sock, connection.until(SILENCE))):
@@ -158,18 +158,11 @@ class Streams:
         return False
 
     def _give(self, connection: Connection, hello: tls.Hello | None) -> bool:
-        assert self._handler and self._hand_over
-        handler = self._handler
-        connection.sock.setblocking(True)
-
-        def serve() -> None:
-            with connection.sock:
-                handler.serve(connection, hello)
-
-        if not self._hand_over(serve):
-            self._recorder.full("too many connections that are let out or decrypted at once")
-            return False
-        return True
+        if self._handler is not None and self._handler.take(connection, hello):
+            return True
+        self._recorder.full("too many connections that are let out or decrypted at once")
+        self._raw_event(connection, b"", 0, note="not handed over")
+        return False
 
     # --- TLS
 
@@ -330,7 +323,7 @@ class Streams:
         answered = 0
         try:
             while asked < MAX_QUESTIONS:
-                while len(buffer) < 2 or len(buffer) < 2 + int.from_bytes(buffer[:2], "big"):
+                while len(buffer) < 2 + int.from_bytes(buffer[:2].ljust(2, b"\xff"), "big"):
                     data = yield from _more(sock, connection.until(RAW_SECONDS))
                     if not data:
                         return

@@ -11,7 +11,9 @@ MAX_PROTOCOLS = 32
 REFUSAL = b"\x15\x03\x03\x00\x02\x02\x28"
 """The fatal alert ``handshake_failure``."""
 
-_HANDSHAKE = 0x16
+_RECORD = 5
+_MESSAGE = 4
+"""Bytes before the content of a record, and of a handshake message."""
 _CLIENT_HELLO = 1
 _SERVER_NAME = 0
 _ALPN = 16
@@ -61,32 +63,26 @@ def begins_like_tls(data: bytes) -> bool:
 
 def hello(data: bytes) -> Hello | None:
     """What a client hello says; ``None`` while it is not whole. Raises ``NotTls``."""
+    if len(data) > MAX_HELLO:
+        raise NotTls("too long")
     message = bytearray()
     at = 0
-    while len(message) < 4 or len(message) < 4 + int.from_bytes(message[1:4], "big"):
-        header = data[at : at + 5]
-        if header[:1] not in {b"", b"\x16"} or header[1:2] not in {b"", b"\x03"}:
+    while at < len(data):
+        header = data[at : at + _RECORD]
+        if not begins_like_tls(header):
             raise NotTls("no handshake record")
+        # A hello may be cut into many records (RFC 8446 5.1), but none of them may be empty.
+        size = int.from_bytes(header[3:], "big") if len(header) == _RECORD else -1
+        if size == 0:
+            raise NotTls("an empty record")
+        message += data[at + _RECORD : at + _RECORD + max(size, 0)]
         if message and message[0] != _CLIENT_HELLO:
             raise NotTls("no client hello")
-        if len(header) < 5 or len(data) > MAX_HELLO:
-            if len(data) > MAX_HELLO:
-                raise NotTls("too long")
-            return None
-        size = int.from_bytes(header[3:5], "big")
-        if not size:
-            raise NotTls("an empty record")
-        message += data[at + 5 : at + 5 + size]
-        at += 5 + size
-        if at > len(data) and (
-            len(message) < 4 or len(message) < 4 + int.from_bytes(message[1:4], "big")
-        ):
-            if message and message[0] != _CLIENT_HELLO:
-                raise NotTls("no client hello")
-            return None
-    if message[0] != _CLIENT_HELLO:
-        raise NotTls("no client hello")
-    return _read(bytes(message[4 : 4 + int.from_bytes(message[1:4], "big")]))
+        end = _MESSAGE + int.from_bytes(message[1:_MESSAGE], "big")
+        if len(message) >= max(end, _MESSAGE):
+            return _read(bytes(message[_MESSAGE:end]))
+        at += _RECORD + max(size, 0)
+    return None
 
 
 def _read(body: bytes) -> Hello:
@@ -111,7 +107,7 @@ def _read(body: bytes) -> Hello:
                     name = value.decode("latin-1")
         elif kind == _ALPN and content:
             entries = _Reader(_Reader(content).vector(2))
-            found = []
+            found: list[str] = []
             while entries and len(found) < MAX_PROTOCOLS:
                 found.append(entries.vector(1).decode("latin-1"))
             protocols = tuple(found)
