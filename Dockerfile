@@ -24,12 +24,30 @@ RUN python3 -m venv /opt/build \
  && /opt/mcp-sandbox/bin/pip uninstall -y pip \
  && /opt/mcp-sandbox/bin/python -m compileall -q /opt/mcp-sandbox/lib
 
+# What is mounted into a server's container so that its system calls are recorded: strace with its
+# own loader and libraries (so that it runs in any image), and the gate. The loader can be executed
+# but not read: the kernel then lets nobody look into the process, not even the uid it runs as.
+FROM base AS tracer
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends gcc musl-tools strace \
+ && apt-get download golang-github-containers-common \
+ && dpkg -x golang-github-containers-common_*.deb /packaged \
+ && rm -rf /var/lib/apt/lists/*
+COPY entrypoint/mcp_sandbox/sandbox/gate.c entrypoint/mcp_sandbox/sandbox/bundle.sh /src/
+RUN musl-gcc -Os -static -s -Wall -Wextra -Werror -o /src/gate /src/gate.c \
+ && sh -eu /src/bundle.sh /src/gate /out/opt/mcp-sandbox \
+ && cp /packaged/usr/share/containers/seccomp.json /out/opt/mcp-sandbox/seccomp.json \
+ && chmod 0444 /out/opt/mcp-sandbox/seccomp.json
+
 FROM base
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
-      ca-certificates docker-buildx docker-cli python3-minimal libpython3-stdlib \
+      ca-certificates docker-buildx docker-cli iproute2 nftables openssl \
+      python3-minimal libpython3-stdlib \
  && rm -rf /var/lib/apt/lists/*
+COPY --from=tracer /out /
 COPY --from=python /opt/mcp-sandbox /opt/mcp-sandbox
 # A checkout is the working directory: nothing in it may be imported in our place.
 ENV PYTHONSAFEPATH=1 \

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, closing
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -20,16 +21,22 @@ from mcp_sandbox.model import (
     RUN_LABEL,
     ImageFacts,
     Limits,
+    Network,
     Relaxation,
+    Tls,
+    Tracing,
 )
 from mcp_sandbox.sandbox import users
+from mcp_sandbox.sandbox.bundle import Bundle, prepare
 from mcp_sandbox.sandbox.engine import Engine
-from mcp_sandbox.sandbox.helper import HelperSpec
+from mcp_sandbox.sandbox.launch import Kit, NoIpv6, Pod
 from mcp_sandbox.sandbox.planting import Planting
+from mcp_sandbox.sandbox.pod import Ties
 from mcp_sandbox.sandbox.server import Server
 from mcp_sandbox.sandbox.spec import LADDER, server_spec
+from mcp_sandbox.sandbox.watch import Recorded
 
-__all__ = ["LADDER", "Engine", "Sandbox", "Server"]
+__all__ = ["LADDER", "Engine", "Recorded", "Sandbox", "Server"]
 
 EXIT_TIMEOUT = 5.0
 """Seconds: who stops a run does not wait long for it to be cleared away."""
@@ -49,8 +56,14 @@ class Sandbox:
         extra_args: tuple[str, ...],
         helper_image: str,
         lifetime: float,
+        network: Network = Network.NONE,
+        tls: Tls = Tls.OBSERVE,
+        allow: tuple[str, ...] = (),
     ) -> None:
-        """Nothing is made yet. ``lifetime``: seconds after which a later run may sweep this one."""
+        """Nothing is made yet. ``lifetime``: seconds after which a later run may sweep this one.
+
+        ``allow`` names what the sink lets out, as ``HOST[:PORT]``.
+        """
         self._engine = engine
         self._image = image
         self._run_id = run_id
@@ -58,10 +71,15 @@ class Sandbox:
         self._extra_env = extra_env
         self._extra_args = extra_args
         self._helper_image = helper_image
+        self._network = network
+        self._ipv6 = True
+        self._bundle: Bundle | None = None
+        self._kit = Kit(engine, helper_image, self._labels, tls, allow)
         self._expires = int(time.time() + lifetime)
         self._start_from = image.id
         self._passwd: bytes | None = None
         self._servers: list[Server] = []
+        self._started = 0
         self.unplanted: dict[str, str] = {}
         """Path -> why nothing could be planted there."""
 
@@ -79,7 +97,7 @@ class Sandbox:
         Raises ``EngineFailed`` or ``EngineUnavailable`` that name what is left.
         """
         for server in self._servers:
-            server.stream.close()
+            server.close()
         self._engine.clean(self._run_id, keep_built=True, within=EXIT_TIMEOUT)
 
     def home(self, relaxation: Relaxation = Relaxation.NONE) -> str:
@@ -112,10 +130,19 @@ class Sandbox:
             if count:
                 self._start_from = planting.commit()
 
-    def start(self, *, relaxation: Relaxation, environment: Mapping[str, str], name: str) -> Server:
-        """Create, attach, start. ``environment`` is planted: it does not show in ``command_line``.
+    def start(
+        self,
+        *,
+        relaxation: Relaxation,
+        environment: Mapping[str, str],
+        name: str,
+        tracing: Tracing = Tracing.NONE,
+    ) -> Server:
+        """Start a server and open its gate.
 
-        Raises ``ServerNotStarted`` when the engine cannot start it (no such program or user).
+        ``environment`` is planted: it does not show in ``command_line``. Raises
+        ``ServerNotStarted`` when it cannot be started (no such program or user), ``EngineFailed``
+        when it cannot be watched.
         """
         spec = server_spec(
             self._image.launch,
@@ -129,18 +156,25 @@ class Sandbox:
             planted=environment,
             labels=self._labels("server"),
         )
-        server = Server(
-            self._engine,
-            spec,
-            name=f"mcp-sandbox-{self._run_id}-{len(self._servers) + 1}-{name}",
-            relaxation=relaxation,
-            helper=self._helper,
-        )
+        self._started += 1
+        unique = f"mcp-sandbox-{self._run_id}-{self._started}-{name}"
+        try:
+            pod = Pod(self._kit, spec, self._ties(tracing), unique)
+        except NoIpv6:
+            self._ipv6 = False
+            pod = Pod(self._kit, spec, self._ties(tracing), unique)
+        server = Server(pod, spec, relaxation=relaxation)
         self._servers.append(server)
         return server
 
-    def _helper(self, server: str, folders: tuple[str, ...]) -> HelperSpec:
-        return HelperSpec(self._helper_image, server, folders, self._labels("helper"))
+    def _ties(self, tracing: Tracing) -> Ties:
+        """A server that is neither traced nor given a network needs nothing of our image."""
+        if self._bundle is None and (tracing, self._network) != (Tracing.NONE, Network.NONE):
+            self._bundle = prepare(self._engine, self._helper_image, self._labels("helper"))
+        ties = Ties(tracing, self._network, ipv6=self._ipv6)
+        if self._bundle is None:
+            return ties
+        return replace(ties, bundle=self._bundle.volume, seccomp=self._bundle.seccomp)
 
     def _users(self) -> bytes:
         """The image's ``/etc/passwd``, read once."""

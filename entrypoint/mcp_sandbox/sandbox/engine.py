@@ -29,7 +29,7 @@ from mcp_sandbox.model import EXPIRES_LABEL, ROLE_LABEL, RUN_LABEL
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 API_TIMEOUT = 30
 """Seconds that one answer of the engine may take."""
-CONTAINER_ROLES = ("server", "planted", "helper")
+CONTAINER_ROLES = ("server", "planted", "helper", "warden", "egress", "tracer")
 BUILT = "built"
 """The role of an image that ``ImageStore`` built."""
 

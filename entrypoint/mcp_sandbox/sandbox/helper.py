@@ -16,9 +16,10 @@ import select
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from mcp_sandbox.sandbox.engine import TROUBLE, Engine, explain
-from mcp_sandbox.sandbox.stream import AttachedStream, open_attached
+from mcp_sandbox.sandbox.stream import AttachedStream, HeadTail, open_attached
 
 TIMEOUT = 8.0
 """Seconds."""
@@ -54,6 +55,32 @@ exec tar -C "$root" --one-file-system --sparse --format=pax --numeric-owner \
   -cf - -- "$@" 2>/dev/null
 """
 
+# A process that is the first of its namespace gets no SIGTERM that it has no handler for. A server
+# under the tracer is not the first, and is treated as if it were. -1 is every process but the first
+# and the sender.
+_END_SCRIPT = r"""
+for d in /proc/[0-9]*; do
+  [ "$d" = "/proc/$$" ] || printf 'process %s %s\n' "${d#/proc/}" \
+    "$(head -c 4096 "$d/cmdline" 2>/dev/null | base64 -w0)" >&2
+done
+case $1 in
+  ask)
+    caught=$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$2/status")
+    [ $((0x${caught:-0} >> 14 & 1)) = 0 ] || kill -TERM "$2" ;;
+  kill) kill -KILL -1 ;;
+esac
+exit 0
+"""
+
+
+class End(StrEnum):
+    """What the helper does to end a server."""
+
+    ASK = "ask"
+    """SIGTERM to the server's own process."""
+    KILL = "kill"
+    """SIGKILL to all processes but the tracer, which then ends by itself."""
+
 
 @dataclass(frozen=True)
 class HelperSpec:
@@ -61,17 +88,26 @@ class HelperSpec:
 
     image: str
     server: str
-    folders: tuple[str, ...]
+    folders: tuple[str, ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
+    end: End | None = None
+    """Not to read folders, but to end the server."""
+    main: int = 0
+    """Process id of the server's own process in its namespace; needed for ``End.ASK``."""
 
     def body(self) -> dict[str, object]:
         """The request that creates the container (Docker engine API)."""
-        arguments = [f".{folder}" for folder in self.folders]
+        if self.end is None:
+            script, capabilities = _SCRIPT, ["SYS_PTRACE", "DAC_READ_SEARCH"]
+            arguments = [" ".join(_CGROUP_FILES), *(f".{folder}" for folder in self.folders)]
+        else:
+            script, capabilities = _END_SCRIPT, ["KILL"]
+            arguments = [self.end.value, str(self.main)]
         return {
             "Image": self.image,
             "User": "0:0",
-            "Entrypoint": ["/bin/sh", "-c", _SCRIPT, "helper"],
-            "Cmd": [" ".join(_CGROUP_FILES), *arguments],
+            "Entrypoint": ["/bin/sh", "-c", script, "helper"],
+            "Cmd": arguments,
             "WorkingDir": "/",
             "Labels": self.labels,
             "Healthcheck": {"Test": ["NONE"]},
@@ -83,7 +119,7 @@ class HelperSpec:
                 "PidMode": f"container:{self.server}",
                 "ReadonlyRootfs": True,
                 "CapDrop": ["ALL"],
-                "CapAdd": ["SYS_PTRACE", "DAC_READ_SEARCH"],
+                "CapAdd": capabilities,
                 "SecurityOpt": ["no-new-privileges"],
                 "Memory": 64 * 2**20,
                 "MemorySwap": 64 * 2**20,
@@ -115,7 +151,8 @@ def run_helper(engine: Engine, spec: HelperSpec, *, limit: int) -> HelperResult:
     try:
         created = engine.made(lambda: engine.api.create_container_from_config(spec.body()))
         container = str(created["Id"])
-        stream = open_attached(engine, container, stdin=False, stderr_bytes=MAX_STDERR)
+        report = HeadTail(MAX_STDERR // 2)
+        stream = open_attached(engine, container, stdin=False, errors=report)
         try:
             engine.api.start(container)
             archive, why = _read(stream, limit)
@@ -127,7 +164,7 @@ def run_helper(engine: Engine, spec: HelperSpec, *, limit: int) -> HelperResult:
     finally:
         if container:
             engine.remove_container(container)
-    processes, cgroup = _parse(stream.stderr.parts()[0])
+    processes, cgroup = _parse(report.parts()[0])
     trouble = why if why and not processes else ""
     if code not in (None, 0, 1):
         why = f"the helper's tar ended with {code}"

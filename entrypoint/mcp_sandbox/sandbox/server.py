@@ -9,18 +9,15 @@ removed. A witness that could not be had says why.
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
-import select
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import docker.errors
-
-from mcp_sandbox.errors import EngineFailed, ServerNotStarted
+from mcp_sandbox.errors import EngineFailed
 from mcp_sandbox.model import (
     COMPLETE,
+    NOT_USED,
     CanaryHit,
     CgroupCounters,
     ContainerFacts,
@@ -28,15 +25,17 @@ from mcp_sandbox.model import (
     Relaxation,
     StopStage,
     TmpfsEntry,
+    Tracing,
     Witness,
 )
 from mcp_sandbox.sandbox import spec as spec_
 from mcp_sandbox.sandbox import witnesses as see
-from mcp_sandbox.sandbox.engine import TROUBLE, Engine, explain
-from mcp_sandbox.sandbox.helper import HelperResult, HelperSpec, run_helper
-from mcp_sandbox.sandbox.stream import AttachedStream, open_attached
+from mcp_sandbox.sandbox.ending import Ending
+from mcp_sandbox.sandbox.engine import TROUBLE, explain
+from mcp_sandbox.sandbox.helper import HelperResult, run_helper
+from mcp_sandbox.sandbox.launch import Pod
+from mcp_sandbox.sandbox.watch import Recorded
 
-_POLL = 0.05
 _EXIT_LAG = 1.0
 
 
@@ -53,49 +52,22 @@ def as_it_is(text: str) -> str:
 class Server:
     """A started container. Made by ``Sandbox.start``."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        spec: spec_.ServerSpec,
-        *,
-        name: str,
-        relaxation: Relaxation,
-        helper: Callable[[str, tuple[str, ...]], HelperSpec],
-    ) -> None:
-        """Create, attach, start. Raises ``ServerNotStarted`` when the engine cannot start it."""
-        self._engine = engine
+    def __init__(self, pod: Pod, spec: spec_.ServerSpec, *, relaxation: Relaxation) -> None:
+        """Take a pod whose server runs."""
+        self._pod = pod
+        self._engine = pod.kit.engine
         self._spec = spec
         self._relaxation = relaxation
-        self._helper = helper
+        self._ending = Ending(pod)
         self._at_start: tuple[str, ...] = ()
         self._facts: ContainerFacts | None = None
-        with engine.guard("The server's container cannot be created"):
-            created = engine.made(
-                lambda: engine.api.create_container_from_config(spec_.body(spec), name=name)
-            )
-            self.id = str(created["Id"])
-        try:
-            with engine.guard("The server's container cannot be attached to"):
-                self.stream: AttachedStream = open_attached(
-                    engine, self.id, stdin=True, stderr_bytes=spec.limits.log_bytes
-                )
-            self._start()
-        except BaseException:
-            engine.remove_container(self.id)
-            raise
+        self.id = pod.id
+        self.stream = pod.stream
 
-    def _start(self) -> None:
-        try:
-            with self._engine.guard("The server's container cannot be started"):
-                try:
-                    self._engine.api.start(self.id)
-                except docker.errors.APIError as error:
-                    raise ServerNotStarted(
-                        "The engine could not start the server.", detail=explain(error)
-                    ) from error
-        except BaseException:
-            self.stream.close()
-            raise
+    def close(self) -> None:
+        """Give the streams up; whoever clears the run away removes the containers."""
+        self._pod.close()
+        self._ending.close()
 
     @property
     def command_line(self) -> tuple[str, ...]:
@@ -104,7 +76,7 @@ class Server:
 
     def alive(self) -> bool:
         """Whether it still runs. Raises ``EngineFailed``."""
-        return bool(self._state().get("Running"))
+        return self._ending.running() and bool(self._state().get("Running"))
 
     def processes(self) -> tuple[str, ...]:
         """Command lines, the first process first, the others sorted; empty when it has exited.
@@ -135,12 +107,21 @@ class Server:
         if self._facts is not None:
             return self._facts
         said: dict[str, str] = dict.fromkeys(Witness, "not reached")
+        if self._pod.watch is None:
+            said[Witness.TRACE] = said[Witness.SINK] = NOT_USED
         try:
             self._facts = self._collect(said, grace, find, mask, processes_at_start)
         finally:
-            self.stream.close()
-            self._engine.remove_container(self.id)
+            self.close()
+            self._pod.remove()
         return self._facts
+
+    @property
+    def recorded(self) -> Recorded:
+        """What the kernel trace and the sink hold; after ``finish``."""
+        if self._pod.watch is None:
+            return Recorded(io.BytesIO())
+        return self._pod.watch.recorded
 
     # --- witnesses ---
 
@@ -156,14 +137,14 @@ class Server:
         counters = CgroupCounters()
         entries: tuple[TmpfsEntry, ...] = ()
         hits: tuple[tuple[str, CanaryHit], ...] = ()
-        running = self._running_or_unknown()
+        running = self._ending.running()
         if running and self.stream.ended:
-            running = not self._gone_within(_EXIT_LAG)  # its end is seen here before the engine's
+            running = not self._ending.gone_within(_EXIT_LAG)  # seen here before the engine's
         if running:
             with self._frozen():
                 result = run_helper(
                     self._engine,
-                    self._helper(self.id, self._folders),
+                    self._pod.kit.helper(self.id, folders=self._folders),
                     limit=self._spec.limits.tmpfs * 2 + 8 * 2**20,
                 )
                 at_end, why = self._top(result)
@@ -175,13 +156,18 @@ class Server:
             gone = "the server had exited before"
             said[Witness.TOP] = said[Witness.CGROUP] = said[Witness.TMPFS] = gone
         stop = StopStage.EXITED
-        if running:
-            with self._reading():
-                stop = self._stop(grace)
-        drained = self._drained(grace)
+        with self._ending.reading():
+            if running:
+                stop = self._ending.stop(grace)
+            else:
+                self._ending.over_within(grace)
+        drained = self._ending.drained(grace)
         changed, said[Witness.DIFF] = self._diff(mask)
         state, said[Witness.INSPECT] = self._last_state()
-        stderr = self.stream.stderr
+        if self._pod.watch is not None:
+            self._pod.watch.finish()
+            said |= self._pod.watch.witnesses
+        stderr = self._pod.stderr
         head, tail = stderr.parts()
         said[Witness.LOGS] = drained or (
             f"{stderr.lost} bytes in the middle of standard error were not kept"
@@ -206,6 +192,9 @@ class Server:
             cgroup=counters,
             tmpfs=entries,
             tmpfs_canaries=hits,
+            tracing=self._pod.ties.tracing,
+            network=self._pod.ties.network,
+            survivors=tuple(mask(line) for line in self._ending.survivors),
             witnesses={str(name): text for name, text in said.items()},
         )
 
@@ -230,16 +219,18 @@ class Server:
 
     def _top(self, result: HelperResult | None) -> tuple[tuple[str, ...], str]:
         """Command lines by the engine, else by the helper; and why there are none."""
+        inside = self._pod.ties.tracing is Tracing.INSIDE
         try:
             answer = self._engine.api.top(self.id, ps_args="-eo pid,args")
-            return see.command_lines(see.top_rows(answer)), ""
+            first = int(self._state()["Pid"]) if inside else 0
+            return see.command_lines(see.top_rows(answer), without=first), ""
         except (*TROUBLE, ValueError) as error:
             why = f"the engine cannot list them ({explain(error)})"
         if result is None:
-            result = run_helper(self._engine, self._helper(self.id, ()), limit=0)
+            result = run_helper(self._engine, self._pod.kit.helper(self.id), limit=0)
         if not result.processes:
             return (), f"{why}; {result.trouble or 'the helper saw none'}"
-        return see.command_lines(see.proc_rows(result.processes)), ""
+        return see.command_lines(see.proc_rows(result.processes), without=int(inside)), ""
 
     def _counters(self, result: HelperResult) -> tuple[CgroupCounters, str]:
         stats: dict[str, Any] = {}
@@ -256,7 +247,8 @@ class Server:
 
     def _diff(self, mask: see.Mask) -> tuple[tuple[FileChange, ...], str]:
         try:
-            found = see.changes(self._engine.api.diff(self.id), self._folders)
+            mounts = (*self._folders, *(one["Target"] for one in self._pod.ties.mounts))
+            found = see.changes(self._engine.api.diff(self.id), mounts)
         except (*TROUBLE, ValueError, KeyError) as error:
             return (), f"the engine cannot tell ({explain(error)})"
         kept = tuple(FileChange(one.kind, mask(one.path)) for one in found[: see.MAX_CHANGES])
@@ -269,69 +261,9 @@ class Server:
             state: dict[str, Any] = self._engine.api.inspect_container(self.id)["State"]
             return state
 
-    def _running_or_unknown(self) -> bool:
-        try:
-            return bool(self._engine.api.inspect_container(self.id)["State"].get("Running"))
-        except TROUBLE:
-            return True  # the steps that follow find out, and say so
-
     def _last_state(self) -> tuple[dict[str, Any], str]:
         try:
             state: dict[str, Any] = self._engine.api.inspect_container(self.id)["State"]
         except TROUBLE as error:
             return {}, f"the engine cannot tell ({explain(error)})"
         return state, "the server still runs" if state.get("Running") else COMPLETE
-
-    def _stop(self, grace: float) -> StopStage:
-        """Close its input, then ask, then kill."""
-        with contextlib.suppress(OSError):
-            self.stream.close_write()
-        if self._gone_within(grace):
-            return StopStage.STDIN_CLOSED
-        for signal, stage in (("SIGTERM", StopStage.TERMINATED), ("SIGKILL", StopStage.KILLED)):
-            with contextlib.suppress(*TROUBLE):  # it may have gone this very moment
-                self._engine.api.kill(self.id, signal)
-            if self._gone_within(grace):
-                return stage
-        return StopStage.KILLED
-
-    def _gone_within(self, seconds: float) -> bool:
-        """Whether it exits in time."""
-        deadline = time.monotonic() + seconds
-        while self._running_or_unknown():
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(_POLL)
-        return True
-
-    def _drained(self, seconds: float) -> str:
-        """Wait for the end of the output; returns why it was not seen."""
-        deadline = time.monotonic() + seconds
-        while not self.stream.ended and (rest := deadline - time.monotonic()) > 0:
-            self._read(rest)
-        return self.stream.broken if self.stream.ended else "the end of the output was not seen"
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Read meanwhile, throwing standard output away.
-
-        The engine does not let a server go, nor answer the request to kill it, before its output
-        is taken.
-        """
-        over = threading.Event()
-
-        def read() -> None:
-            while not over.is_set() and not self.stream.ended:
-                self._read(_POLL)
-
-        thread = threading.Thread(target=read, name="mcp-sandbox-drain")
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
-
-    def _read(self, seconds: float) -> None:
-        if select.select([self.stream], [], [], seconds)[0]:
-            self.stream.recv()

@@ -16,11 +16,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mcp_sandbox.model import LaunchFacts, Limits, Relaxation
+from mcp_sandbox.model import LaunchFacts, Limits, Relaxation, Tracing
+from mcp_sandbox.sandbox.pod import ALONE, HOSTNAME, Ties
 
 UNPRIVILEGED = "65532:65532"
 """The user of a server whose image would run it as root."""
-HOSTNAME = "mcp-server"
 MORE_MEMORY = 512 * 2**20
 LADDER: tuple[Relaxation, ...] = tuple(Relaxation)
 """Each step keeps what the ones before it relaxed. The network is on none of them."""
@@ -89,14 +89,16 @@ def server_spec(
     )
 
 
-def body(spec: ServerSpec) -> dict[str, Any]:
-    """The request that creates the container (Docker engine API)."""
+def body(spec: ServerSpec, ties: Ties = ALONE) -> dict[str, Any]:
+    """The request that creates the container (Docker engine API), tied to its watchers."""
     limits = spec.limits
+    inside = ties.tracing is Tracing.INSIDE
     return {
         "Image": spec.image,
-        "Hostname": HOSTNAME,
+        # A container in another one's network has that one's name.
+        **({} if ties.warden else {"Hostname": HOSTNAME}),
         "User": spec.user,
-        "Entrypoint": list(spec.entrypoint) or None,
+        "Entrypoint": [*ties.before, *spec.entrypoint] or None,
         "Cmd": list(spec.command) or None,
         "WorkingDir": spec.working_dir,
         "Env": [*spec.environment, *spec.planted],
@@ -110,14 +112,18 @@ def body(spec: ServerSpec) -> dict[str, Any]:
         "Tty": False,
         "NetworkDisabled": False,
         "HostConfig": {
-            "NetworkMode": "none",
+            **ties.network_host,
             "ReadonlyRootfs": spec.read_only,
             "Memory": spec.memory,
             "MemorySwap": spec.memory,
             "NanoCpus": round(limits.cpus * 1e9),
-            "PidsLimit": limits.pids,
+            "PidsLimit": limits.pids + inside,  # the tracer is one process more
             "CapDrop": ["ALL"],
-            "SecurityOpt": ["no-new-privileges"],
+            "SecurityOpt": [
+                "no-new-privileges",
+                *([f"seccomp={ties.seccomp}"] if ties.seccomp else []),
+            ],
+            **({"Mounts": mounts} if (mounts := ties.mounts) else {}),
             "Tmpfs": dict(_tmpfs(spec)),
             "IpcMode": "private",
             "Ulimits": [

@@ -14,7 +14,7 @@ import socket
 import struct
 import tempfile
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Protocol
 
 from mcp_sandbox.sandbox.engine import Engine
 
@@ -124,6 +124,16 @@ class HeadTail:
         return bytes(self._head), bytes(self._tail[-self.half :])
 
 
+class Kept(Protocol):
+    """Where standard error goes."""
+
+    def add(self, data: bytes) -> None:
+        """Take more of it."""
+
+    def close(self) -> None:
+        """Let go what is held."""
+
+
 class AttachedStream:
     """``model.ByteStream`` over the connection of an attach request.
 
@@ -131,13 +141,14 @@ class AttachedStream:
     class owns it.
     """
 
-    def __init__(self, connection: socket.socket, *, stderr_bytes: int) -> None:
+    def __init__(self, connection: socket.socket, errors: Kept) -> None:
+        """``errors`` takes standard error as it comes."""
         connection.setblocking(False)
         self._socket = connection
+        self.errors = errors
         self._demultiplexer = Demultiplexer()
         self._write_closed = False
         self.stdout_bytes = 0
-        self.stderr = HeadTail(stderr_bytes // 2)
         self.ended = False
         """The peer's end was reached: nothing more will come."""
         self.broken = ""
@@ -172,7 +183,7 @@ class AttachedStream:
         out = []
         for stream, part in self._demultiplexer.feed(data):
             if stream == _STDERR:
-                self.stderr.add(part)
+                self.errors.add(part)
             else:
                 out.append(part)
         taken = b"".join(out)
@@ -210,12 +221,10 @@ class AttachedStream:
         """Give the connection up."""
         self._write_closed = self.ended = True
         self._socket.close()
-        self.stderr.close()
+        self.errors.close()
 
 
-def open_attached(
-    engine: Engine, container: str, *, stdin: bool, stderr_bytes: int
-) -> AttachedStream:
+def open_attached(engine: Engine, container: str, *, stdin: bool, errors: Kept) -> AttachedStream:
     """Attach to a container that has not been started. Raises ``OSError``.
 
     The upgrade is spoken here, because docker-py gives no socket that can be half-closed and shut
@@ -228,7 +237,7 @@ def open_attached(
     except BaseException:
         connection.close()
         raise
-    return AttachedStream(connection, stderr_bytes=stderr_bytes)
+    return AttachedStream(connection, errors)
 
 
 def _upgrade(connection: socket.socket, target: str) -> None:

@@ -36,9 +36,12 @@ _ENGINE_PATHS = frozenset(
 _KINDS = {0: "changed", 1: "added", 2: "deleted"}
 
 
-def command_lines(rows: Iterable[tuple[int, str]]) -> tuple[str, ...]:
-    """``(pid, command line)`` in any order -> the first process, then the others sorted."""
-    ordered = sorted(rows)
+def command_lines(rows: Iterable[tuple[int, str]], *, without: int = 0) -> tuple[str, ...]:
+    """``(pid, command line)`` in any order -> the first process, then the others sorted.
+
+    ``without`` is the process id of the tracer, which is no process of the server's.
+    """
+    ordered = sorted(row for row in rows if row[0] != without)
     lines = [line.strip()[:MAX_NAME] for _, line in ordered]
     return (*lines[:1], *sorted(lines[1:])[: MAX_PROCESSES - 1])
 

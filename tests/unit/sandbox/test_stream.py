@@ -97,7 +97,7 @@ def test_two_sides_of_a_gap_are_not_joined():
 @pytest.fixture
 def pair() -> Iterator[tuple[AttachedStream, socket.socket]]:
     ours, theirs = socket.socketpair()
-    stream = AttachedStream(ours, stderr_bytes=8)
+    stream = AttachedStream(ours, HeadTail(4))
     with theirs:
         yield stream, theirs
     stream.close()
@@ -108,10 +108,12 @@ Pair = tuple[AttachedStream, socket.socket]
 
 def test_nothing_yet_then_something_then_the_end(pair: Pair):
     stream, engine = pair
+    stderr = stream.errors
+    assert isinstance(stderr, HeadTail)
     assert stream.recv() is None
     engine.sendall(frame(1, b"out") + frame(2, b"0123456789") + frame(1, b"put"))
     assert stream.recv() == b"output"
-    assert (stream.stderr.parts(), stream.stderr.total) == ((b"0123", b"6789"), 10)
+    assert (stderr.parts(), stderr.total) == ((b"0123", b"6789"), 10)
     engine.sendall(frame(2, b"only err"))
     assert stream.recv() is None
     engine.close()

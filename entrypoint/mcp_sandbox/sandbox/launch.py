@@ -1,0 +1,240 @@
+"""Brings the containers of one server into being, in the order that loses nothing.
+
+A traced server is created first and started first: it waits at the gate. Its warden joins its
+network, takes the trace, and says when all is in place; only then is the gate opened. An untraced
+one joins its warden's network instead, so that nothing of ours is to be seen from inside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import docker.errors
+
+from mcp_sandbox.errors import EngineFailed, ServerNotStarted
+from mcp_sandbox.model import Network, Tls, Tracing
+from mcp_sandbox.sandbox import spec as spec_
+from mcp_sandbox.sandbox.engine import Engine, explain
+from mcp_sandbox.sandbox.helper import HelperSpec
+from mcp_sandbox.sandbox.pod import Ties, TracerSpec, WardenSpec
+from mcp_sandbox.sandbox.stream import AttachedStream, HeadTail, open_attached
+from mcp_sandbox.sandbox.watch import Opened, Trace, Watch
+
+ATTACH_TIMEOUT = 15.0
+"""Seconds until a tracer outside has attached."""
+LAST_WORDS = 5.0
+"""Seconds until the output of a gate that gave up is there."""
+_NO_IPV6 = "disable_ipv6"
+
+
+class NoIpv6(Exception):
+    """The engine's kernel has no IPv6, so it cannot be switched on."""
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What the containers of all servers of a run are made with."""
+
+    engine: Engine
+    image: str
+    """Our own."""
+    labels: Callable[[str], dict[str, str]]
+    """Role -> the labels of what has it."""
+    tls: Tls = Tls.OBSERVE
+    allow: tuple[str, ...] = ()
+
+    def helper(self, server: str, **options: Any) -> HelperSpec:
+        """A helper beside a server; ``options`` as for ``HelperSpec``."""
+        return HelperSpec(self.image, server, labels=self.labels("helper"), **options)
+
+
+class Pod:
+    """The containers of one server, started, with the gate open."""
+
+    def __init__(self, kit: Kit, spec: spec_.ServerSpec, ties: Ties, name: str) -> None:
+        """Raises ``ServerNotStarted``, ``EngineFailed``, ``NoIpv6``; then nothing is left."""
+        self.kit = kit
+        self.ties = ties
+        self.stderr = HeadTail(spec.limits.log_bytes // 2)
+        self.stream: AttachedStream
+        self.watch: Watch | None = None
+        self.tracer_stderr: HeadTail | None = None
+        self._streams: list[AttachedStream] = []
+        self._containers: list[str] = []
+        self._volume = ""
+        self._name = name
+        try:
+            self.id = self._assemble(spec)
+        except BaseException:
+            self.close()
+            self.remove()
+            raise
+
+    def close(self) -> None:
+        """Give all streams up."""
+        if self.watch is not None:
+            self.watch.close()
+        for stream in self._streams:
+            stream.close()
+
+    def remove(self) -> None:
+        """Remove the containers, then the volume. Raises ``EngineFailed``."""
+        engine = self.kit.engine
+        with contextlib.ExitStack() as stack:
+            if self._volume:
+                stack.callback(self._remove_volume)
+            for container in self._containers:
+                stack.callback(engine.remove_container, container)
+
+    def _remove_volume(self) -> None:
+        engine = self.kit.engine
+        with (
+            engine.guard("The volume of a server's trace cannot be removed"),
+            contextlib.suppress(docker.errors.NotFound),
+        ):
+            engine.api.remove_volume(self._volume)
+
+    # --- step by step ---
+
+    def _assemble(self, spec: spec_.ServerSpec) -> str:
+        ties = self.ties
+        if ties.tracing is Tracing.NONE:
+            if ties.network is Network.NONE:
+                server = self._server(spec)
+                self._start_server(server)
+                return server
+            warden, watch = self._warden("")
+            self.ties = replace(ties, warden=warden)
+            server = self._server(spec)
+            self._start(warden, "The warden")
+            watch.ready()
+            watch.calibrate()
+            self._start_server(server)
+            return server
+        ties = replace(ties, channel=f"{self._name}-channel")
+        self.ties = ties
+        self._volume = ties.channel
+        with self.kit.engine.guard("The volume of a server's trace cannot be made"):
+            labels = self.kit.labels("channel")
+            self.kit.engine.made(
+                lambda: self.kit.engine.api.create_volume(self._volume, labels=labels)
+            )
+        server = self._server(spec)
+        warden, watch = self._warden(server)
+        self._start_server(server)
+        self._start(warden, "The warden")
+        if ties.tracing is Tracing.OUTSIDE:
+            self._attach_tracer(server)
+        watch.ready()
+        watch.calibrate()
+        self._open_gate(watch)
+        return server
+
+    def _server(self, spec: spec_.ServerSpec) -> str:
+        container = self._create(spec_.body(spec, self.ties), "The server's container", "")
+        self.stream = self._attached(container, "The server's container", self.stderr, stdin=True)
+        return container
+
+    def _warden(self, server: str) -> tuple[str, Watch]:
+        ties = self.ties
+        body = WardenSpec(
+            self.kit.image,
+            server,
+            network=ties.network,
+            tls=self.kit.tls,
+            allow=self.kit.allow,
+            channel=self._volume,
+            ipv6=ties.ipv6,
+            labels=self.kit.labels("warden"),
+        ).body()
+        container = self._create(body, "The warden", "-warden")
+        trace = Trace(before=1 if ties.tracing is Tracing.INSIDE else 0)
+        self.watch = Watch(
+            self._attached(container, "The warden", trace, stdin=True),
+            trace,
+            sink=ties.network is Network.SINK,
+            collect=bool(self._volume),
+        )
+        return container, self.watch
+
+    def _open_gate(self, watch: Watch) -> None:
+        opened = watch.go()
+        if opened is Opened.REFUSED:
+            raise ServerNotStarted(
+                "The engine could not start the server.", detail=self._last_words()
+            )
+        if opened is Opened.UNKNOWN:
+            raise EngineFailed("The server was not seen to start when its gate was opened.")
+
+    def _last_words(self) -> str:
+        """What the gate said. Nothing of the server has run."""
+        deadline = time.monotonic() + LAST_WORDS
+        while not self.stream.ended and (rest := deadline - time.monotonic()) > 0:
+            if select.select([self.stream], [], [], rest)[0]:
+                self.stream.recv()
+        return b"".join(self.stderr.parts()).decode("utf-8", "replace").strip()[:500]
+
+    def _attach_tracer(self, server: str) -> None:
+        engine = self.kit.engine
+        with engine.guard("The server's container cannot be inspected"):
+            pid = int(engine.api.inspect_container(server)["State"]["Pid"])
+        labels = self.kit.labels("tracer")
+        spec = TracerSpec(self.kit.image, server, pid, self._volume, labels)
+        container = self._create(spec.body(), "The tracer", "-tracer")
+        said = self.tracer_stderr = HeadTail(64 * 2**10)
+        stream = self._attached(container, "The tracer", said, stdin=False)
+        self._start(container, "The tracer")
+        deadline = time.monotonic() + ATTACH_TIMEOUT
+        while b" attached" not in said.parts()[0]:
+            rest = deadline - time.monotonic()
+            if rest <= 0 or stream.ended:
+                words = said.parts()[0].decode("utf-8", "replace").strip()[:500]
+                raise EngineFailed("The tracer could not attach to the server.", detail=words)
+            select.select([stream], [], [], rest)
+            stream.recv()
+
+    # --- the engine ---
+
+    def _create(self, body: Mapping[str, Any], what: str, suffix: str) -> str:
+        engine = self.kit.engine
+        with engine.guard(f"{what} cannot be created"):
+            created = engine.made(
+                lambda: engine.api.create_container_from_config(
+                    dict(body), name=self._name + suffix
+                )
+            )
+        self._containers.append(str(created["Id"]))
+        return self._containers[-1]
+
+    def _attached(
+        self, container: str, what: str, errors: HeadTail | Trace, *, stdin: bool
+    ) -> AttachedStream:
+        with self.kit.engine.guard(f"{what} cannot be attached to"):
+            stream = open_attached(self.kit.engine, container, stdin=stdin, errors=errors)
+        self._streams.append(stream)
+        return stream
+
+    def _start_server(self, container: str) -> None:
+        with self.kit.engine.guard("The server's container cannot be started"):
+            try:
+                self.kit.engine.api.start(container)
+            except docker.errors.APIError as error:
+                if _NO_IPV6 in explain(error) and self.ties.ipv6:
+                    raise NoIpv6 from error
+                raise ServerNotStarted(
+                    "The engine could not start the server.", detail=explain(error)
+                ) from error
+
+    def _start(self, container: str, what: str) -> None:
+        with self.kit.engine.guard(f"{what} cannot be started"):
+            try:
+                self.kit.engine.api.start(container)
+            except docker.errors.APIError as error:
+                if _NO_IPV6 in explain(error) and self.ties.ipv6:
+                    raise NoIpv6 from error
+                raise

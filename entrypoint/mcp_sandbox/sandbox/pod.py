@@ -1,0 +1,210 @@
+"""The containers beside a server's own, as data: the warden, and the tracer that attaches.
+
+The *warden* stands in the server's network (it is the only thing there with a capability), keeps
+the sink, and takes the trace off the FIFO. The *tracer* exists where the server's own container is
+to hold none: it attaches from the host's process namespace to the one process it is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mcp_sandbox.model import Network, Tls, Tracing
+from mcp_sandbox.sandbox.bundle import CHANNEL, TRACER
+
+HOSTNAME = "mcp-server"
+RESOLVER = "192.0.2.53"
+"""The sink's address for name servers (RFC 5737, so nobody's)."""
+WARDEN = ("/opt/mcp-sandbox/bin/python", "-I", "-m", "mcp_sandbox.warden")
+
+BUNDLE_MOUNT = "/.mcp-sandbox/tracer"
+CHANNEL_MOUNT = "/.mcp-sandbox/channel"
+
+CALLS = (
+    # What opens, executes and talks.
+    *("open", "openat", "openat2", "creat", "%process", "%net"),
+    # What changes a file system.
+    *("unlink", "unlinkat", "rename", "renameat", "renameat2", "link", "linkat", "symlink"),
+    *("symlinkat", "mkdir", "mkdirat", "rmdir", "mknod", "mknodat", "chmod", "fchmod", "fchmodat"),
+    *("fchmodat2", "chown", "fchown", "lchown", "fchownat", "chown32", "fchown32", "lchown32"),
+    *("truncate", "ftruncate", "truncate64", "ftruncate64"),
+    # What reaches for other processes and for the kernel.
+    *("mount", "umount", "umount2", "ptrace", "process_vm_readv", "process_vm_writev"),
+    *("memfd_create", "prctl", "setns", "unshare", "kill", "dup2", "dup3"),
+)
+"""The traced system calls. Not those that only look (stat, access, readlink): they are most of a
+start-up and prove nothing."""
+STRACE = (
+    *("-f", "-yy", "-ttt", "-s", "2048", "-q"),
+    *("-e", "trace=" + ",".join(name if name[0] == "%" else f"?{name}" for name in CALLS)),
+)
+"""``?``: no architecture has all of them."""
+
+
+@dataclass(frozen=True)
+class Ties:
+    """How a server's container is tied to the others. Volumes and containers by name."""
+
+    tracing: Tracing = Tracing.NONE
+    network: Network = Network.NONE
+    bundle: str = ""
+    channel: str = ""
+    seccomp: str = ""
+    """Its profile, JSON; empty for the engine's own."""
+    warden: str = ""
+    """The container whose network it joins; empty when it has its own."""
+    ipv6: bool = True
+    """The engine's kernel has IPv6, which is off in a container without a network."""
+
+    @property
+    def mounts(self) -> list[dict[str, Any]]:
+        """Both volumes, read-only, and nothing for an untraced server."""
+        if self.tracing is Tracing.NONE:
+            return []
+        return [
+            {
+                "Type": "volume",
+                "Source": volume,
+                "Target": target,
+                "ReadOnly": True,
+                "VolumeOptions": {"NoCopy": True},
+            }
+            for volume, target in ((self.bundle, BUNDLE_MOUNT), (self.channel, CHANNEL_MOUNT))
+        ]
+
+    @property
+    def before(self) -> list[str]:
+        """What stands before the server's own command line."""
+        if self.tracing is Tracing.NONE:
+            return []
+        gate = [f"{BUNDLE_MOUNT}/gate", f"{CHANNEL_MOUNT}/go"]
+        if self.tracing is Tracing.OUTSIDE:
+            return gate
+        log = f"{CHANNEL_MOUNT}/log"
+        return [*_strace(BUNDLE_MOUNT), "--seccomp-bpf", *STRACE, "-o", log, "--", *gate]
+
+    @property
+    def network_host(self) -> dict[str, Any]:
+        """The part of ``HostConfig`` that is about the network."""
+        if self.warden:
+            return {"NetworkMode": f"container:{self.warden}"}
+        return own_network(self.network, ipv6=self.ipv6)
+
+
+ALONE = Ties()
+"""Nothing watches, and there is no network."""
+
+
+def _strace(bundle: str) -> list[str]:
+    return [f"{bundle}/ld.so", "--library-path", f"{bundle}/lib", f"{bundle}/strace"]
+
+
+def own_network(network: Network, *, ipv6: bool) -> dict[str, Any]:
+    """``--network none``, and what the sink needs to be found there."""
+    host: dict[str, Any] = {"NetworkMode": "none"}
+    if network is Network.SINK:
+        host["Dns"] = [RESOLVER]
+        if ipv6:
+            host["Sysctls"] = {"net.ipv6.conf.all.disable_ipv6": "0"}
+    return host
+
+
+def _body(image: str, labels: Mapping[str, str], host: Mapping[str, Any]) -> dict[str, Any]:
+    """What the containers of our own image have in common."""
+    return {
+        "Image": image,
+        "User": "0:0",
+        "WorkingDir": "/",
+        "Labels": dict(labels),
+        "Healthcheck": {"Test": ["NONE"]},
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "Tty": False,
+        "HostConfig": {
+            "ReadonlyRootfs": True,
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges"],
+            "IpcMode": "private",
+            "LogConfig": {"Type": "none", "Config": {}},
+            "RestartPolicy": {"Name": "no"},
+            **host,
+        },
+    }
+
+
+@dataclass(frozen=True)
+class WardenSpec:
+    """The warden of one server."""
+
+    image: str
+    server: str = ""
+    """The container whose network it joins; empty when the server joins its."""
+    network: Network = Network.SINK
+    tls: Tls = Tls.OBSERVE
+    allow: tuple[str, ...] = ()
+    channel: str = ""
+    """The volume of the FIFOs; empty when nothing is traced."""
+    ipv6: bool = True
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def body(self) -> dict[str, Any]:
+        """The request that creates the container (Docker engine API)."""
+        sink = self.network is Network.SINK
+        arguments = ["--sink", "--tls", self.tls.value] if sink else []
+        for place in self.allow if sink else ():
+            arguments += ["--allow", place]
+        arguments += ["--collect"] if self.channel else []
+        host: dict[str, Any] = {
+            "Memory": 256 * 2**20,
+            "MemorySwap": 256 * 2**20,
+            "PidsLimit": 64,
+            "NanoCpus": 1_000_000_000,
+            "Tmpfs": {"/tmp": "rw,size=16m"},  # noqa: S108 - the warden's
+        }
+        if self.channel:
+            volume = {"Type": "volume", "Source": self.channel, "Target": CHANNEL}
+            host["Mounts"] = [volume]
+        if sink:
+            host["CapAdd"] = ["NET_ADMIN"]
+        if sink and self.server:
+            host["NetworkMode"] = f"container:{self.server}"
+        else:
+            host |= own_network(self.network, ipv6=self.ipv6)
+        body = _body(self.image, self.labels, host)
+        if not (sink and self.server):
+            body["Hostname"] = HOSTNAME
+        return body | {
+            "Entrypoint": list(WARDEN),
+            "Cmd": arguments,
+            "OpenStdin": True,
+            "StdinOnce": True,
+            "AttachStdin": True,
+        }
+
+
+@dataclass(frozen=True)
+class TracerSpec:
+    """A tracer that attaches to one process of the host's."""
+
+    image: str
+    server: str
+    """The container whose network it joins: there the kernel tells it where a socket leads."""
+    pid: int
+    channel: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def body(self) -> dict[str, Any]:
+        """The request that creates the container (Docker engine API)."""
+        host = {
+            "NetworkMode": f"container:{self.server}",
+            "PidMode": "host",
+            "CapAdd": ["SYS_PTRACE", "DAC_READ_SEARCH"],
+            "Memory": 128 * 2**20,
+            "MemorySwap": 128 * 2**20,
+            "PidsLimit": 16,
+            "Mounts": [{"Type": "volume", "Source": self.channel, "Target": CHANNEL}],
+        }
+        command = [*_strace(TRACER), *STRACE, "-o", f"{CHANNEL}/log", "-p", str(self.pid)]
+        return _body(self.image, self.labels, host) | {"Entrypoint": command, "Cmd": None}
