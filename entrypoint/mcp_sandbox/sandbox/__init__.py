@@ -56,7 +56,7 @@ class Sandbox:
         extra_args: tuple[str, ...],
         helper_image: str,
         lifetime: float,
-        network: Network = Network.NONE,
+        network: Network = Network.SINK,
         tls: Tls = Tls.OBSERVE,
         allow: tuple[str, ...] = (),
     ) -> None:
@@ -100,6 +100,11 @@ class Sandbox:
             server.close()
         self._engine.clean(self._run_id, keep_built=True, within=EXIT_TIMEOUT)
 
+    def let_go(self) -> None:
+        """End every conversation, whichever thread holds it: the run is broken off."""
+        for server in tuple(self._servers):
+            server.stream.let_go()
+
     def home(self, relaxation: Relaxation = Relaxation.NONE) -> str:
         """HOME of the effective user, as the engine will set it."""
         environment = (*self._image.launch.environment, *self._extra_env)
@@ -136,7 +141,7 @@ class Sandbox:
         relaxation: Relaxation,
         environment: Mapping[str, str],
         name: str,
-        tracing: Tracing = Tracing.NONE,
+        tracing: Tracing = Tracing.INSIDE,
     ) -> Server:
         """Start a server and open its gate.
 

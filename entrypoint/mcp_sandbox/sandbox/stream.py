@@ -9,6 +9,7 @@ to a bound, so that it can be searched: a chatty server is not an unexamined one
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import struct
@@ -216,6 +217,11 @@ class AttachedStream:
         except OSError as error:
             if error.errno not in (errno.ENOTCONN, errno.EPIPE, errno.ECONNRESET):
                 raise
+
+    def let_go(self) -> None:
+        """End the conversation while another thread is in it; that one sees the end and closes."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Give the connection up."""
