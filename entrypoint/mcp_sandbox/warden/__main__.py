@@ -14,9 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from mcp_sandbox.endpoints import all_allowed
 from mcp_sandbox.warden import datagrams, netns
+from mcp_sandbox.warden.authority import AuthorityFailed
 from mcp_sandbox.warden.collect import Collector, NotCollected
 from mcp_sandbox.warden.events import Recorder
+from mcp_sandbox.warden.handler import Handler
+from mcp_sandbox.warden.handler import handler as make_handler
 from mcp_sandbox.warden.loop import Loop
 from mcp_sandbox.warden.names import Names
 from mcp_sandbox.warden.streams import Streams
@@ -37,10 +41,19 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--collect", action="store_true", help="copy the trace to standard error")
     parser.add_argument("--tls", choices=("observe", "terminate"), default="observe")
     parser.add_argument("--allow", action="append", default=[], metavar="HOST:PORT")
-    parser.add_argument("--egress", metavar="SOCKET", help="where allowed connections go")
+    parser.add_argument(
+        "--egress", type=Path, metavar="SOCKET", help="where allowed connections go"
+    )
     parser.add_argument("--channel", type=Path, default=CHANNEL, metavar="FOLDER")
     parser.add_argument("--no-tproxy", action="store_true", help="as on a kernel that lacks it")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    try:
+        options.allow = all_allowed(tuple(options.allow))
+    except ValueError as error:
+        parser.error(f"--allow: {error}")
+    if options.allow and not options.egress:
+        parser.error("--allow needs --egress")
+    return options
 
 
 class Commands:
@@ -123,7 +136,7 @@ def _listener(family: socket.AddressFamily, port: int) -> socket.socket:
     return sock
 
 
-def sink(loop: Loop, recorder: Recorder, *, ipv6: bool, tproxy: bool) -> None:
+def sink(loop: Loop, recorder: Recorder, handler: Handler, *, ipv6: bool, tproxy: bool) -> None:
     """Set up the namespace and answer in it. Raises ``OSError`` and ``netns.NotPrepared``."""
     tcp = listeners(ipv6=ipv6)
     port = tcp[0].getsockname()[1]
@@ -132,7 +145,14 @@ def sink(loop: Loop, recorder: Recorder, *, ipv6: bool, tproxy: bool) -> None:
         recorder.trouble(prepared.trouble)
     names = Names(ipv6=ipv6)
     destination = _local if prepared.tproxy else netns.original_destination
-    streams = Streams(loop, recorder, names, destination=destination)
+    streams = Streams(
+        loop,
+        recorder,
+        names,
+        destination=destination,
+        handler=handler,
+        hand_over=handler.threads.hand_over,
+    )
     packets = datagrams.Datagrams(recorder, names, tproxy=prepared.tproxy)
     for listener in tcp:
         loop.watch(listener, lambda one=listener: streams.accept(one))  # type: ignore[misc]
@@ -150,13 +170,20 @@ def run(options: argparse.Namespace, recorder: Recorder) -> int:
     loop = Loop()
     ipv6 = netns.has_ipv6()
     collector = None
+    handler = None
     try:
         if options.sink:
-            sink(loop, recorder, ipv6=ipv6, tproxy=not options.no_tproxy)
+            handler = make_handler(
+                recorder,
+                allowed=options.allow,
+                gateway=options.egress if options.allow else None,
+                published=options.channel if options.tls == "terminate" else None,
+            )
+            sink(loop, recorder, handler, ipv6=ipv6, tproxy=not options.no_tproxy)
         if options.collect:
             collector = Collector(options.channel)
             collector.start(STDERR)
-    except (OSError, netns.NotPrepared, NotCollected) as error:
+    except (OSError, netns.NotPrepared, NotCollected, AuthorityFailed) as error:
         recorder.trouble(f"not set up: {error}")
         return 1
     commands = Commands(recorder, collector)
@@ -178,6 +205,8 @@ def run(options: argparse.Namespace, recorder: Recorder) -> int:
     while options.sink and time.monotonic() < last and loop.busy():
         loop.step(0)
     loop.close()
+    if handler is not None:
+        handler.finish()
     return 0
 
 

@@ -9,12 +9,14 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from mcp_sandbox import endpoints
+from mcp_sandbox.endpoints import Endpoint
 from mcp_sandbox.warden import http, tls
-from mcp_sandbox.warden.authority import MAX_NAMES, Authority, AuthorityFailed
+from mcp_sandbox.warden.authority import MAX_NAMES, Authority, AuthorityFailed, publish
 from mcp_sandbox.warden.egress.outlet import Outlet
 from mcp_sandbox.warden.events import Recorder
 from mcp_sandbox.warden.streams import FIRST, MAX_RAW, Connection
@@ -24,6 +26,9 @@ MAX_THREADS = 64
 SILENCE = 0.5
 """Seconds after which a client of an allowed endpoint waits for that to speak first."""
 HELLO_SECONDS = 3.0
+GRACE_SECONDS = 1.0
+CUT_SECONDS = 5.0
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own with mode 0700 is made there
 _READ = 16 * 2**10
 
 
@@ -77,6 +82,16 @@ class Handler:
     recorder: Recorder
     outlet: Outlet | None = None
     authority: Authority | None = None
+    threads: Threads = field(default_factory=Threads)
+
+    def finish(self) -> None:
+        """Let the conversations end, then cut them, and remove the authority's keys."""
+        if not self.threads.join(GRACE_SECONDS) and self.outlet is not None:
+            self.outlet.stop()
+        if not self.threads.join(CUT_SECONDS):
+            self.recorder.trouble("a connection that was let out or decrypted did not end")
+        if self.authority is not None:
+            self.authority.close()
 
     def wants(self, host: str, port: int) -> bool:
         """Whether the endpoint is allowed."""
@@ -195,6 +210,26 @@ class Handler:
             alpn=[one[:255] for one in hello.protocols],
             size=0,
         )
+
+
+def handler(
+    recorder: Recorder,
+    *,
+    allowed: Iterable[Endpoint] = (),
+    gateway: Path | None = None,
+    published: Path | None = None,
+) -> Handler:
+    """What the options ask for; without any, it wants nothing.
+
+    ``published``: the folder for the authority's certificate, where TLS is to be terminated.
+    Raises ``AuthorityFailed``.
+    """
+    authority = None
+    if published is not None:
+        authority = Authority(MEMORY)
+        publish(authority, published)
+    outlet = None if gateway is None else Outlet(gateway, allowed, recorder)
+    return Handler(recorder, outlet, authority)
 
 
 def _same(asked: str, allowed: str) -> bool:
