@@ -2,7 +2,8 @@
 
 The floor: the server answered; every listing is whole; every listed tool was called, with hostile
 input too where it takes any, or is named with the reason it was not; not all of them refused all
-that was asked; every witness that could be there is there. Below it there is no score.
+that was asked; every witness that could be there is there, and the kernel's record of every main
+session above all. Below it there is no score.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from collections.abc import Iterator
 
 from mcp_sandbox.model import (
     COMPLETE,
+    NOT_USED,
     Call,
     CallStatus,
     Coverage,
     ItemKind,
     Json,
     Moment,
+    Network,
     Observations,
     Session,
     SessionEnd,
@@ -218,17 +221,31 @@ def _witnesses(sessions: tuple[Session, ...]) -> tuple[dict[str, str], list[str]
     lost: list[str] = []
     for witness in Witness:
         told: list[str] = []
+        used = False
         for session in sessions:
             state = session.container.witnesses.get(witness.value, "")
+            if state == NOT_USED and _may_be_absent(witness, session):
+                continue
+            used = True
             if state == COMPLETE:
                 continue
             why = f"{session.transcript.role}: {state or 'no word of it'}"[:MAX_REASON]
             told.append(why)
-            if not (witness in _NEEDS_LIFE and _ended_by_itself(session)):
+            if witness is Witness.TRACE and state == NOT_USED:
+                lost.append(f"The kernel's record was not taken: {session.transcript.role}.")
+            elif not (witness in _NEEDS_LIFE and _ended_by_itself(session)):
                 lost.append(f"The witness {witness.value!r} is not complete: {why}.")
         if sessions:
-            states[witness.value] = "; ".join(dict.fromkeys(told)) or COMPLETE
+            told = list(dict.fromkeys(told))
+            states[witness.value] = "; ".join(told) or (COMPLETE if used else NOT_USED)
     return states, list(dict.fromkeys(lost))
+
+
+def _may_be_absent(witness: Witness, session: Session) -> bool:
+    """Done without on purpose: a second look with nothing watching, a run with no route at all."""
+    if witness is Witness.TRACE:
+        return session.transcript.role != MAIN
+    return witness is Witness.SINK and session.container.network is not Network.SINK
 
 
 def _ended_by_itself(session: Session) -> bool:

@@ -8,9 +8,11 @@ import pytest
 
 from mcp_sandbox.coverage import measure
 from mcp_sandbox.model import (
+    NOT_USED,
     CallStatus,
     ItemKind,
     Moment,
+    Network,
     Relaxation,
     SessionEnd,
     StartAttempt,
@@ -244,6 +246,69 @@ def test_what_a_server_took_with_it_is_told_and_does_not_miss(witness):
     measured = measure(called(call(), container=gone))
     assert measured.missing == ()
     assert "had exited" in measured.witnesses[witness.value]
+
+
+@pytest.mark.parametrize("witness", [Witness.TRACE, Witness.SINK])
+def test_the_record_of_a_server_that_ended_by_itself_must_be_whole(witness):
+    broken = {"witnesses": WITNESSES | {witness.value: "it broke off"}, "stop": StopStage.EXITED}
+    (missing,) = measure(called(call(), container=broken)).missing
+    assert "it broke off" in missing
+
+
+def test_a_main_session_without_the_kernels_record_misses():
+    untaken = {"witnesses": WITNESSES | {"trace": NOT_USED}}
+    measured = measure(called(call(), container=untaken))
+    assert measured.missing == ("The kernel's record was not taken: main.",)
+    assert measured.witnesses["trace"] == "main: not used"
+
+
+def test_one_main_session_of_several_without_the_kernels_record_misses():
+    first = session(call(), container={"witnesses": WITNESSES | {"trace": NOT_USED}})
+    assert measure(observed(first, session(call()))).missing
+
+
+@pytest.mark.parametrize("role", ["untraced", "identity", "stateless", "untraced again"])
+def test_another_session_may_do_without_the_kernels_record(role):
+    other = session(role=role, container={"witnesses": WITNESSES | {"trace": NOT_USED}})
+    measured = measure(observed(session(call()), other))
+    assert measured.missing == ()
+    assert measured.witnesses["trace"] == "complete"
+
+
+def test_a_trace_that_broke_off_misses_in_any_session():
+    other = session(role="identity", container={"witnesses": WITNESSES | {"trace": "opaque: x"}})
+    (missing,) = measure(observed(session(call()), other)).missing
+    assert "identity: opaque: x" in missing
+
+
+def test_without_a_network_there_is_no_sink():
+    silent = {"witnesses": WITNESSES | {"sink": NOT_USED}, "network": Network.NONE}
+    measured = measure(called(call(), container=silent))
+    assert measured.missing == ()
+    assert measured.witnesses["sink"] == NOT_USED
+
+
+def test_a_network_without_a_sink_misses():
+    lost = {"witnesses": WITNESSES | {"sink": NOT_USED}, "network": Network.SINK}
+    (missing,) = measure(called(call(), container=lost)).missing
+    assert "'sink'" in missing
+
+
+@pytest.mark.parametrize("witness", [Witness.LOGS, Witness.INSPECT, Witness.DIFF])
+def test_no_other_witness_may_be_done_without(witness):
+    unused = {"witnesses": WITNESSES | {witness.value: NOT_USED}}
+    assert measure(called(call(), container=unused)).missing
+
+
+def test_an_untraced_server_that_was_silent_is_no_matter_of_coverage():
+    silent = session(
+        role="untraced",
+        listings=(),
+        version="",
+        end=SessionEnd.NEVER_ANSWERED,
+        container={"witnesses": WITNESSES | {"trace": NOT_USED}},
+    )
+    assert measure(observed(session(call()), silent)).missing == ()
 
 
 def test_a_log_is_kept_whatever_the_server_does():
