@@ -112,12 +112,24 @@ class _Blocks:
 
 # --- escapes --------------------------------------------------------------------------------------
 
-_ESCAPE = re.compile(
-    rb"%([0-9A-Fa-f]{2})|\\{1,4}u00([0-9A-Fa-f]{2})|\\{1,4}x([0-9A-Fa-f]{2})|0x([0-9A-Fa-f]{2})"
-    rb"|&#[xX]0{0,6}([0-9A-Fa-f]{2});?|&#0{0,6}([0-9]{2,3});?|\\{1,4}([01][0-7]{2})"
+_HEX = b"[0-9A-Fa-f]{2}"
+_ESCAPES: tuple[tuple[bytes, re.Pattern[bytes]], ...] = (
+    (b"%", re.compile(b"%(?P<hex>" + _HEX + b")")),
+    (
+        b"&#",
+        re.compile(b"&#(?:[xX]0{0,6}(?P<hex>" + _HEX + b")|0{0,6}(?P<decimal>[0-9]{2,3}));?"),
+    ),
+    (
+        b"\\",
+        re.compile(rb"\\{1,4}(?:(?:u00|x)(?P<hex>" + _HEX + rb")|(?P<octal>[01][0-7]{2}))"),
+    ),
+    (b"0x", re.compile(b"0x(?P<hex>" + _HEX + b")")),
 )
-_DECIMAL, _OCTAL = 6, 7
-_BACKSLASH = re.compile(rb"\\(?:(u0)|[x01])")
+"""How each kind begins, and the whole: patterns with one first letter are searched quickly."""
+_BASES = {"hex": 16, "decimal": 10, "octal": 8}
+_AROUND = 512
+"""Bytes beside an escape that are searched once more with it."""
+_APART = b"\0\0"
 _ANY_CHARACTER = (
     r"(?:%[0-9A-Fa-f]{2}|\\{1,4}u00[0-9A-Fa-f]{2}|\\{1,4}x[0-9A-Fa-f]{2}|0x[0-9A-Fa-f]{2}"
     r"|&#[xX]0{0,6}[0-9A-Fa-f]{2};?|&#0{0,6}[0-9]{2,3};?|\\{1,4}[01][0-7]{2}|[0-9A-Za-z])"
@@ -127,27 +139,47 @@ JOINT = r"(?:\\{1,4}[nrt]|[^0-9A-Za-z]){0,4}"
 
 
 def unescaped(data: bytes) -> tuple[str, bytes]:
-    """The kind of escapes in ``data`` and what they stand for; ``("", data)`` without any."""
-    kind = _kind(data)
-    plain = _ESCAPE.sub(_character, data) if kind else data
-    return (kind, plain) if plain != data else ("", data)
+    """The kind of escapes in ``data``, and what stands around them without escapes.
+
+    ``("", b"")`` without any. Text far from an escape is left out: it is known already.
+    """
+    found = [
+        [match.span() for match in pattern.finditer(data)] if begin in data else []
+        for begin, pattern in _ESCAPES
+    ]
+    first = next((spans[0][0] for spans in found if spans), None)
+    if first is None:
+        return "", b""
+    spans = sorted(span for spans in found for span in spans)
+    plain = _APART.join(data[start:end] for start, end in _merged(spans, len(data)))
+    for _, pattern in _ESCAPES:
+        plain = pattern.sub(_character, plain)
+    return _kind(data, first), plain
 
 
-def _kind(data: bytes) -> str:
-    """The kind of the first escapes that there may be. Single bytes rule most out quickly."""
-    if b"%" in data:
+def _merged(spans: list[tuple[int, int]], size: int) -> Iterator[tuple[int, int]]:
+    """The spans with ``_AROUND`` bytes on both sides, those that touch as one."""
+    start, end = max(0, spans[0][0] - _AROUND), spans[0][1] + _AROUND
+    for left, right in spans:
+        if left - _AROUND > end:
+            yield start, end
+            start = left - _AROUND
+        end = right + _AROUND
+    yield start, min(end, size)
+
+
+def _kind(data: bytes, at: int) -> str:
+    """What the escape at ``at`` is called."""
+    if data[at : at + 1] == b"%":
         return "url"
-    if b"&" in data and b"&#" in data:
+    if data[at : at + 1] == b"&":
         return "html"
-    if b"\\" in data and (found := _BACKSLASH.search(data)):
-        return "json" if found[1] else "escape"
-    return "escape" if b"x" in data and b"0x" in data else ""
+    return "json" if data[at : at + 5].lstrip(b"\\")[:1] == b"u" else "escape"
 
 
 def _character(match: re.Match[bytes]) -> bytes:
-    group = match.lastindex or 0
-    base = {_DECIMAL: 10, _OCTAL: 8}.get(group, 16)
-    number = int(match[group], base)
+    group = match.lastgroup or "hex"
+    number = int(match[group], _BASES[group])
     return bytes((number,)) if number < 256 else match[0]  # noqa: PLR2004 - one byte
 
 

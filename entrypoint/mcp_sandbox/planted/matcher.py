@@ -14,6 +14,7 @@ chunks), encryption, base64 within base64, raw deflate, and what lies behind the
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 
 from mcp_sandbox.model import CanaryHit
 from mcp_sandbox.planted.encodings import (
@@ -25,6 +26,7 @@ from mcp_sandbox.planted.encodings import (
     unescaped,
     variants,
 )
+from mcp_sandbox.planted.names import joined
 from mcp_sandbox.planted.places import Planted
 from mcp_sandbox.planted.streams import BASE64_HEAD, HEX_HEAD, Budget, streams
 
@@ -40,6 +42,10 @@ _RUN = re.compile(
     f"|(?:{HEX_HEAD.pattern.decode()})[0-9A-Fa-f]+"
 )
 
+
+BLOCK = 256 * 2**10
+"""Bytes that ``find_in`` searches at once: they stay in the processor's cache."""
+OVERLAP = 16 * 2**10
 
 KEPT_ANSWER = 64 * 2**10
 """Bytes of an object whose answer is kept; a larger one would be kept alive for it."""
@@ -66,25 +72,36 @@ class Matcher:
         The answer for the last object is kept: a line is searched when it is recorded, and again
         when its call is written up.
         """
-        if data is self._last[0]:
-            return self._last[1]
+        last, known = self._last  # read once: sessions search at the same time
+        if data is last:
+            return known
         hits = self._found(data)
         if len(data) <= KEPT_ANSWER:
             self._last = (data, hits)
         return hits
 
+    def find_in(self, chunks: Iterable[bytes]) -> tuple[CanaryHit, ...]:
+        """The same for data that is too large to be held, in pieces of any size.
+
+        It is searched in blocks that overlap by ``OVERLAP`` bytes; of compressed data that goes
+        on behind its block, what lies in the block counts.
+        """
+        hits: set[tuple[str, str]] = set()
+        for block in _blocks(chunks):
+            self._search(block, "", MAX_DEPTH, Budget(), hits)
+        return _told(hits)
+
+    def find_in_names(self, names: Iterable[str]) -> tuple[CanaryHit, ...]:
+        """The same for names in the order in which a resolver was asked for them.
+
+        What was split over several questions is put together first; see ``names``.
+        """
+        return self.find(joined(names))
+
     def _found(self, data: bytes) -> tuple[CanaryHit, ...]:
         hits: set[tuple[str, str]] = set()
         self._search(data, "", MAX_DEPTH, Budget(), hits)
-        if not hits:
-            return ()
-        known = {encoding for place, encoding in hits if place != UNKNOWN}
-        return tuple(
-            CanaryHit(place, encoding)
-            for place, encoding in sorted(hits)
-            if (place != UNKNOWN or encoding not in known)
-            and (place, _COVERED.get(encoding)) not in hits
-        )
+        return _told(hits)
 
     def mask(self, text: str) -> str:
         """``text`` with each planted secret that ``find`` finds replaced by ``<planted:PLACE>``.
@@ -140,8 +157,39 @@ class Matcher:
         kind, plain = unescaped(data)
         if kind:
             self._search(plain, f"{outer}{kind}+", depth - 1, budget, hits)
-        for kind, stream in streams(data, lowered, budget):
+        for kind, stream in streams(data, budget):
             self._search(stream, f"{outer}{kind}+", depth - 1, budget, hits)
+
+
+def _told(hits: set[tuple[str, str]]) -> tuple[CanaryHit, ...]:
+    """Without what another hit says better."""
+    if not hits:
+        return ()
+    known = {encoding for place, encoding in hits if place != UNKNOWN}
+    return tuple(
+        CanaryHit(place, encoding)
+        for place, encoding in sorted(hits)
+        if (place != UNKNOWN or encoding not in known)
+        and (place, _COVERED.get(encoding)) not in hits
+    )
+
+
+def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Blocks of ``BLOCK`` bytes or a little more, each after the first with the end of the last."""
+    waiting: list[bytes] = []
+    size = fresh = 0
+    for chunk in chunks:
+        for at in range(0, len(chunk), BLOCK):
+            piece = chunk[at : at + BLOCK]
+            waiting.append(piece)
+            size += len(piece)
+            fresh += len(piece)
+            if size >= BLOCK:
+                block = b"".join(waiting)
+                yield block
+                waiting, size, fresh = [block[-OVERLAP:]], OVERLAP, 0
+    if fresh:
+        yield b"".join(waiting)
 
 
 def _note(text: bytes, variant: Variant, outer: str, hits: set[tuple[str, str]]) -> None:
