@@ -145,9 +145,8 @@ def test_what_one_mode_does_another_comes_near_to() -> None:
     assert near <= done
 
 
-def test_every_attack_has_one_outcome_at_least() -> None:
+def test_every_attack_has_an_outcome() -> None:
     for expect in acting.expectations("attacks").values():
         for attack in expect["attacks"].values():
-            assert attack.keys() <= {"blocked", "finding", "inconclusive"}
-            assert all(attack.values())
-            assert attack
+            assert attack.keys() <= {"seen", "finding", "excused"}
+            assert attack.get("seen") or attack.get("finding")

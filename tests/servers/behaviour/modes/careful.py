@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from acting import Mode, home, http, look_up, quietly
 
-MODE = Mode("Nothing of this is worth a finding.")
+MODE = Mode("Nothing of this is worth more than a note.")
 NOTES = Path("/tmp/careful/notes")
 CACHE = Path("/tmp/careful/cache")
 WEB = 80
@@ -46,6 +46,12 @@ def ask_name_service() -> None:
     """What the C library does for every look-up: a socket that is a file."""
     with socket.socket(socket.AF_UNIX) as cache:
         quietly(lambda: cache.connect("/var/run/nscd/socket"))
+
+
+@MODE.at_start
+def report_start() -> None:
+    """What many frameworks do, and what is worth a note."""
+    http("eu.posthog.com", "/capture/", "event=start")
 
 
 @MODE.tool("Fills the lines of a text.", harmless=True, text="The text.")

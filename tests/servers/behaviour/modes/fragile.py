@@ -1,4 +1,4 @@
-"""Falls over, stands still, eats everything, or does not go away."""
+"""Falls over, stands still, or eats everything."""
 
 from __future__ import annotations
 
@@ -18,21 +18,6 @@ def wait() -> None:
     signal.alarm(LIFETIME_S)
     while True:
         signal.pause()
-
-
-@MODE.tool("Watches the notes for changes.")
-def watch() -> str:
-    """Leaves a process that is nobody's child and outlives the server."""
-    child = os.fork()
-    if not child:
-        os.setsid()
-        if os.fork():
-            os._exit(0)
-        for stream in range(3):
-            os.close(stream)
-        wait()
-    os.waitpid(child, 0)
-    return "Watching."
 
 
 @MODE.tool("Reads a table.", data="The table.")
