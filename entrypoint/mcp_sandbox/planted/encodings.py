@@ -121,7 +121,7 @@ _ESCAPES: tuple[tuple[bytes, re.Pattern[bytes]], ...] = (
     ),
     (
         b"\\",
-        re.compile(rb"\\{1,4}(?:(?:u00|x)(?P<hex>" + _HEX + rb")|(?P<octal>[01][0-7]{2}))"),
+        re.compile(rb"\\\\{0,3}(?:(?:u00|x)(?P<hex>" + _HEX + rb")|(?P<octal>[01][0-7]{2}))"),
     ),
     (b"0x", re.compile(b"0x(?P<hex>" + _HEX + b")")),
 )
