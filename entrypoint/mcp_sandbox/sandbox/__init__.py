@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, closing
@@ -28,6 +29,7 @@ from mcp_sandbox.model import (
 )
 from mcp_sandbox.sandbox import users
 from mcp_sandbox.sandbox.bundle import Bundle, prepare
+from mcp_sandbox.sandbox.egress import Egress
 from mcp_sandbox.sandbox.engine import Engine
 from mcp_sandbox.sandbox.launch import Kit, NoIpv6, Pod
 from mcp_sandbox.sandbox.planting import Planting
@@ -74,7 +76,10 @@ class Sandbox:
         self._network = network
         self._ipv6 = True
         self._bundle: Bundle | None = None
-        self._kit = Kit(engine, helper_image, self._labels, tls, allow)
+        self._tls = tls
+        self._egress: Egress | None = None
+        self._opening = threading.Lock()
+        self._kit = Kit(engine, helper_image, self._labels, allow, self._way_out)
         self._expires = int(time.time() + lifetime)
         self._start_from = image.id
         self._passwd: bytes | None = None
@@ -97,7 +102,7 @@ class Sandbox:
         Raises ``EngineFailed`` or ``EngineUnavailable`` that name what is left.
         """
         for server in self._servers:
-            server.close()
+            server.forget()
         self._engine.clean(self._run_id, keep_built=True, within=EXIT_TIMEOUT)
 
     def let_go(self) -> None:
@@ -176,10 +181,23 @@ class Sandbox:
         """A server that is neither traced nor given a network needs nothing of our image."""
         if self._bundle is None and (tracing, self._network) != (Tracing.NONE, Network.NONE):
             self._bundle = prepare(self._engine, self._helper_image, self._labels("helper"))
-        ties = Ties(tracing, self._network, ipv6=self._ipv6)
+        ties = Ties(tracing, self._network, self._tls, ipv6=self._ipv6)
         if self._bundle is None:
             return ties
         return replace(ties, bundle=self._bundle.volume, seccomp=self._bundle.seccomp)
+
+    def _way_out(self) -> str:
+        """The volume with the gateway's socket; it is started for the first server."""
+        if not self._kit.allow:
+            return ""
+        with self._opening:
+            if self._egress is None:
+                name = f"mcp-sandbox-{self._run_id}-egress"
+                self._egress = Egress(
+                    self._engine, self._helper_image, self._kit.allow, name=name,
+                    labels=self._labels,
+                )  # fmt: skip
+            return self._egress.volume
 
     def _users(self) -> bytes:
         """The image's ``/etc/passwd``, read once."""

@@ -17,7 +17,7 @@ from typing import Any
 import docker.errors
 
 from mcp_sandbox.errors import EngineFailed, ServerNotStarted
-from mcp_sandbox.model import Network, Tls, Tracing
+from mcp_sandbox.model import Network, Tracing
 from mcp_sandbox.sandbox import spec as spec_
 from mcp_sandbox.sandbox.engine import Engine, explain
 from mcp_sandbox.sandbox.helper import HelperSpec
@@ -45,8 +45,9 @@ class Kit:
     """Our own."""
     labels: Callable[[str], dict[str, str]]
     """Role -> the labels of what has it."""
-    tls: Tls = Tls.OBSERVE
     allow: tuple[str, ...] = ()
+    way_out: Callable[[], str] = str
+    """The volume with its socket, started when it is first asked for; empty when there is none."""
 
     def helper(self, server: str, **options: Any) -> HelperSpec:
         """A helper beside a server; ``options`` as for ``HelperSpec``."""
@@ -63,7 +64,6 @@ class Pod:
         self.stderr = HeadTail(spec.limits.log_bytes // 2)
         self.stream: AttachedStream
         self.watch: Watch | None = None
-        self.tracer_stderr: HeadTail | None = None
         self._streams: list[AttachedStream] = []
         self._containers: list[str] = []
         self._volume = ""
@@ -72,6 +72,8 @@ class Pod:
             self.id = self._assemble(spec)
         except BaseException:
             self.close()
+            if self.watch is not None:
+                self.watch.trace.file.close()
             self.remove()
             raise
 
@@ -108,22 +110,17 @@ class Pod:
                 server = self._server(spec)
                 self._start_server(server)
                 return server
+            if ties.terminates:
+                self._make_volume()
             warden, watch = self._warden("")
-            self.ties = replace(ties, warden=warden)
+            self.ties = replace(self.ties, warden=warden)
             server = self._server(spec)
             self._start(warden, "The warden")
             watch.ready()
             watch.calibrate()
             self._start_server(server)
             return server
-        ties = replace(ties, channel=f"{self._name}-channel")
-        self.ties = ties
-        self._volume = ties.channel
-        with self.kit.engine.guard("The volume of a server's trace cannot be made"):
-            labels = self.kit.labels("channel")
-            self.kit.engine.made(
-                lambda: self.kit.engine.api.create_volume(self._volume, labels=labels)
-            )
+        self._make_volume()
         server = self._server(spec)
         warden, watch = self._warden(server)
         self._start_server(server)
@@ -134,6 +131,15 @@ class Pod:
         watch.calibrate()
         self._open_gate(watch)
         return server
+
+    def _make_volume(self) -> None:
+        self._volume = f"{self._name}-channel"
+        self.ties = replace(self.ties, channel=self._volume)
+        with self.kit.engine.guard("The volume of a server's trace cannot be made"):
+            labels = self.kit.labels("channel")
+            self.kit.engine.made(
+                lambda: self.kit.engine.api.create_volume(self._volume, labels=labels)
+            )
 
     def _server(self, spec: spec_.ServerSpec) -> str:
         container = self._create(spec_.body(spec, self.ties), "The server's container", "")
@@ -146,9 +152,11 @@ class Pod:
             self.kit.image,
             server,
             network=ties.network,
-            tls=self.kit.tls,
+            tls=ties.tls,
             allow=self.kit.allow,
+            egress=self.kit.way_out() if ties.network is Network.SINK else "",
             channel=self._volume,
+            collect=ties.tracing is not Tracing.NONE,
             ipv6=ties.ipv6,
             labels=self.kit.labels("warden"),
         ).body()
@@ -158,7 +166,7 @@ class Pod:
             self._attached(container, "The warden", trace, stdin=True),
             trace,
             sink=ties.network is Network.SINK,
-            collect=bool(self._volume),
+            collect=ties.tracing is not Tracing.NONE,
         )
         return container, self.watch
 
@@ -186,7 +194,7 @@ class Pod:
         labels = self.kit.labels("tracer")
         spec = TracerSpec(self.kit.image, server, pid, self._volume, labels)
         container = self._create(spec.body(), "The tracer", "-tracer")
-        said = self.tracer_stderr = HeadTail(64 * 2**10)
+        said = HeadTail(64 * 2**10)
         stream = self._attached(container, "The tracer", said, stdin=False)
         self._start(container, "The tracer")
         deadline = time.monotonic() + ATTACH_TIMEOUT
@@ -197,6 +205,7 @@ class Pod:
                 raise EngineFailed("The tracer could not attach to the server.", detail=words)
             select.select([stream], [], [], rest)
             stream.recv()
+        stream.close()  # it says so of every process; nobody listens any more
 
     # --- the engine ---
 

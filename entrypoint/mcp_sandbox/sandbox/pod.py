@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mcp_sandbox.model import Network, Tls, Tracing
+from mcp_sandbox.sandbox import egress
 from mcp_sandbox.sandbox.bundle import CHANNEL, TRACER
 
 HOSTNAME = "mcp-server"
@@ -21,6 +22,18 @@ WARDEN = ("/opt/mcp-sandbox/bin/python", "-I", "-m", "mcp_sandbox.warden")
 
 BUNDLE_MOUNT = "/.mcp-sandbox/tracer"
 CHANNEL_MOUNT = "/.mcp-sandbox/channel"
+CA_FILE = f"{CHANNEL_MOUNT}/ca.pem"
+"""The run-local authority's certificate; the warden puts it there before the gate is opened."""
+CA_VARIABLES = (
+    "AWS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "DENO_CERT",
+    "GIT_SSL_CAINFO",
+    "NODE_EXTRA_CA_CERTS",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_FILE",
+)
+"""By which TLS clients are told whom to trust. No one of them is read by all."""
 
 CALLS = (
     # What opens, executes and talks.
@@ -37,7 +50,7 @@ CALLS = (
 """The traced system calls. Not those that only look (stat, access, readlink): they are most of a
 start-up and prove nothing."""
 STRACE = (
-    *("-f", "-yy", "-ttt", "-s", "2048", "-q"),
+    *("-f", "-yy", "-ttt", "-s", "2048"),
     *("-e", "trace=" + ",".join(name if name[0] == "%" else f"?{name}" for name in CALLS)),
 )
 """``?``: no architecture has all of them."""
@@ -49,6 +62,7 @@ class Ties:
 
     tracing: Tracing = Tracing.NONE
     network: Network = Network.NONE
+    tls: Tls = Tls.OBSERVE
     bundle: str = ""
     channel: str = ""
     seccomp: str = ""
@@ -60,9 +74,10 @@ class Ties:
 
     @property
     def mounts(self) -> list[dict[str, Any]]:
-        """Both volumes, read-only, and nothing for an untraced server."""
-        if self.tracing is Tracing.NONE:
-            return []
+        """Both volumes, read-only; for an untraced server none, or that of the certificate."""
+        volumes = [(self.channel, CHANNEL_MOUNT)] if self.channel else []
+        if self.tracing is not Tracing.NONE:
+            volumes.insert(0, (self.bundle, BUNDLE_MOUNT))
         return [
             {
                 "Type": "volume",
@@ -71,8 +86,18 @@ class Ties:
                 "ReadOnly": True,
                 "VolumeOptions": {"NoCopy": True},
             }
-            for volume, target in ((self.bundle, BUNDLE_MOUNT), (self.channel, CHANNEL_MOUNT))
+            for volume, target in volumes
         ]
+
+    @property
+    def terminates(self) -> bool:
+        """The server is to trust the sink's authority."""
+        return self.network is Network.SINK and self.tls is Tls.TERMINATE
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of a server that is to trust the sink's authority."""
+        return dict.fromkeys(CA_VARIABLES, CA_FILE) if self.terminates else {}
 
     @property
     def before(self) -> list[str]:
@@ -83,7 +108,7 @@ class Ties:
         if self.tracing is Tracing.OUTSIDE:
             return gate
         log = f"{CHANNEL_MOUNT}/log"
-        return [*_strace(BUNDLE_MOUNT), "--seccomp-bpf", *STRACE, "-o", log, "--", *gate]
+        return [*_strace(BUNDLE_MOUNT), "-q", "--seccomp-bpf", *STRACE, "-o", log, "--", *gate]
 
     @property
     def network_host(self) -> dict[str, Any]:
@@ -144,8 +169,12 @@ class WardenSpec:
     network: Network = Network.SINK
     tls: Tls = Tls.OBSERVE
     allow: tuple[str, ...] = ()
+    egress: str = ""
+    """The volume with the socket of the way out."""
     channel: str = ""
-    """The volume of the FIFOs; empty when nothing is traced."""
+    """The volume of the FIFOs and of the certificate; empty when neither is needed."""
+    collect: bool = True
+    """The FIFOs are there, and the trace is to be taken."""
     ipv6: bool = True
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -153,19 +182,23 @@ class WardenSpec:
         """The request that creates the container (Docker engine API)."""
         sink = self.network is Network.SINK
         arguments = ["--sink", "--tls", self.tls.value] if sink else []
-        for place in self.allow if sink else ():
-            arguments += ["--allow", place]
-        arguments += ["--collect"] if self.channel else []
+        arguments += egress.warden_arguments(self.allow) if self.egress else []
+        arguments += ["--collect"] if self.channel and self.collect else []
         host: dict[str, Any] = {
             "Memory": 256 * 2**20,
             "MemorySwap": 256 * 2**20,
-            "PidsLimit": 64,
+            "PidsLimit": 128,  # a thread for each connection that is let out or decrypted
             "NanoCpus": 1_000_000_000,
             "Tmpfs": {"/tmp": "rw,size=16m"},  # noqa: S108 - the warden's
         }
+        mounts: list[dict[str, Any]] = []
         if self.channel:
             volume = {"Type": "volume", "Source": self.channel, "Target": CHANNEL}
-            host["Mounts"] = [volume]
+            mounts += [volume if self.collect else volume | {"VolumeOptions": {"NoCopy": True}}]
+        if self.egress:
+            mounts += [egress.warden_mount(self.egress)]
+        if mounts:
+            host["Mounts"] = mounts
         if sink:
             host["CapAdd"] = ["NET_ADMIN"]
         if sink and self.server:

@@ -12,7 +12,7 @@ switched off, because it would run code between our calls.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,7 +101,7 @@ def body(spec: ServerSpec, ties: Ties = ALONE) -> dict[str, Any]:
         "Entrypoint": [*ties.before, *spec.entrypoint] or None,
         "Cmd": list(spec.command) or None,
         "WorkingDir": spec.working_dir,
-        "Env": [*spec.environment, *spec.planted],
+        "Env": [*spec.environment, *spec.planted, *_unnamed(spec, ties.environment)],
         "Labels": spec.labels,
         "Healthcheck": {"Test": ["NONE"]},
         "OpenStdin": True,
@@ -134,6 +134,12 @@ def body(spec: ServerSpec, ties: Ties = ALONE) -> dict[str, Any]:
             "AutoRemove": False,
         },
     }
+
+
+def _unnamed(spec: ServerSpec, extra: Mapping[str, str]) -> Iterator[str]:
+    """``NAME=VALUE`` of what the user and the plan have not set."""
+    named = {pair.partition("=")[0] for pair in (*spec.environment, *spec.planted)}
+    yield from (f"{name}={value}" for name, value in extra.items() if name not in named)
 
 
 def command_line(spec: ServerSpec) -> tuple[str, ...]:
