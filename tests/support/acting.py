@@ -10,6 +10,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from support.corpus import SERVERS, python
 from support.on_engine import BASE
 
@@ -20,7 +22,7 @@ FROM {BASE}
 RUN apt-get update \\
  && apt-get install -y --no-install-recommends python3 \\
  && useradd --uid 4000 --create-home app \\
- && install -D /etc/hostname /srv/store/notes.txt \\
+ && install -D /etc/os-release /srv/store/notes.txt \\
  && install -D -m 0111 /bin/cat /opt/unreadable/cat
 COPY servers /srv/servers
 ENV MCP_TEST_IN_SANDBOX=1
@@ -53,3 +55,10 @@ def expectations(family: str) -> dict[str, dict[str, Any]]:
     """``expect.toml`` of a family: mode -> what has to come of it."""
     text = (SERVERS / family / "expect.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
+
+
+def selected(request: pytest.FixtureRequest) -> list[str]:
+    """Modes that the selected tests of a file ask for by their parameter."""
+    items = [item for item in request.session.items if item.path == request.path]
+    calls = [getattr(item, "callspec", None) for item in items]
+    return sorted({call.params["mode"] for call in calls if call and "mode" in call.params})
