@@ -1,0 +1,16 @@
+"""The same server on the Python SDK, as most people write it."""
+
+from pathlib import Path
+
+from mcp.server.fastmcp import FastMCP
+
+server = FastMCP("sdk")
+
+
+@server.tool()
+def read(text: str) -> str:
+    """Reads its notes."""
+    return text + Path("/etc/hostname").read_text(encoding="ascii")
+
+
+server.run()
