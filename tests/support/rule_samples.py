@@ -1292,3 +1292,7 @@ def ten_files():
         call(),
         container={"changes": changes, "tmpfs": tuple(file(f"/tmp/{n}") for n in range(99))},
     )
+
+
+import support.rulesnet_samples  # noqa: E402, F401 - its samples are collected here
+import support.rulesproc_samples  # noqa: E402, F401 - its samples are collected here

@@ -5,12 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mcp_sandbox.model import Confidence, Evidence, RiskClass, RuleInfo
-from mcp_sandbox.rules import capability
-from mcp_sandbox.rules.boundary import is_file_url, listed, places, value_of
-from mcp_sandbox.rules.context import ANSWERED, Context, Made
+from mcp_sandbox.model import (
+    Confidence,
+    Evidence,
+    KernelEvent,
+    Network,
+    RiskClass,
+    RuleInfo,
+    SinkEvent,
+)
+from mcp_sandbox.rules import capability, hosts
+from mcp_sandbox.rules.boundary import is_file_url, opened_outside, value_of
+from mcp_sandbox.rules.context import ANSWERED, VALID, Context, Made
+from mcp_sandbox.rules.hosts import Scope
+from mcp_sandbox.rules.network import is_connection, kernel_connects
 from mcp_sandbox.rules.registry import Hit, rule
 from mcp_sandbox.rules.replies import said, sent
+from mcp_sandbox.rules.secrets_out import listed, places
 from mcp_sandbox.rules.surfaces import quote
 
 H, M, N = RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE
@@ -25,21 +36,26 @@ _SSRF = "ssrf"
         class_=H,
         evidence=Evidence.E1,
         what="An address given by the caller is opened from where the server stands: a local file "
-        "through `file:`, the cloud's metadata service, the machine's own ports. Without a "
-        "network nothing can arrive, so a network address is at most medium here: the kernel's "
-        "refusal, named in the reply, shows that the server tried to connect instead of refusing. "
-        "It is a note when only words say so, and for loopback on a tool made for fetching.",
-        proof="For `file:`, the planted content in the reply. For the network, a connection error "
-        "that the kernel gives, in the reply to that address and not in ordinary calls.",
-        quiet_when="The address is refused by the server itself; ordinary calls fail the same way "
-        "without naming the address; a tool that says it takes `file:` addresses (a note).",
+        "through `file:`, the cloud's metadata service, the machine's own ports, its private "
+        "network. A name that is public when it is checked and the machine itself when it is "
+        "connected to counts as well.",
+        proof="For `file:`, the planted content in the reply (medium when the kernel opened the "
+        "file and nothing came back). For the network, the request at the sink, with the call's "
+        "nonce (E2) or at the address that the call named (E3); for the machine itself, the "
+        "kernel's record of the connection. Without a network and a trace, a connection error that "
+        "the kernel gives, in the reply to that address and not in ordinary calls: at most medium.",
+        quiet_when="The address is refused by the server itself, or only its name is looked up; "
+        "start-up or ordinary calls reach it too. On a tool made for fetching, the machine itself "
+        "and private addresses are a note, metadata services are not; one that refuses the machine "
+        "itself and is led there by a name whose address changes is high. A tool that says it "
+        "takes `file:` addresses, and mere words of a failure, give a note.",
         fix="Allow https and named hosts only; resolve once, refuse private, loopback and "
         "link-local addresses, and connect to the address that was checked.",
         cwe=(918,),
     )
 )
 def ssrf(context: Context) -> Iterator[Hit]:
-    """``file:`` content, and connections that were tried."""
+    """``file:`` content, and connections that were made or tried."""
     for made in context.family(_SSRF, "path-traversal"):
         if made.call.family != _SSRF and not is_file_url(made):
             continue
@@ -55,14 +71,186 @@ def ssrf(context: Context) -> Iterator[Hit]:
                 session=made.session,
                 calls=(made.call,),
             )
-        elif made.call.family == _SSRF and made.call.status in ANSWERED and _is_network(made):
-            yield from _tried(context, made)
+        elif is_file_url(made) and (opened := opened_outside(context, made)):
+            by_design = capability.reads_file_urls(context, made)
+            yield Hit(
+                subject=made.subject,
+                pointer=made.call.parameter,
+                fact="file",
+                message=f"At “{value_of(made)}” the server opened the planted "
+                f"{quote(opened[0].object, 120)}; nothing of it came back.",
+                class_=N if by_design else M,
+                evidence=Evidence.E3,
+                session=made.session,
+                calls=(made.call,),
+                kernel=opened,
+            )
+        elif made.call.family == _SSRF and _is_network(made):
+            yield from _reached(context, made)
+            if made.session.container.network is Network.NONE and made.call.status in ANSWERED:
+                yield from _tried(context, made)
 
 
 def _is_network(made: Made) -> bool:
     value = str(capability.value_at(made.call.arguments, made.call.parameter)).lower()
     return not value.startswith(("file:", "data:", "http+unix:"))
 
+
+_REBIND = "rebind-"
+"""How the first label of a name begins that our name server answers anew with 127.0.0.1."""
+_OPEN = "EINPROGRESS"
+_UNANSWERED = frozenset(
+    {"ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "ETIMEDOUT", "EADDRNOTAVAIL", "EACCES", "EPERM"}
+)
+_STREAM = re.compile(r"\b(?:SOCK_STREAM|TCP)")
+
+
+def _aims(made: Made) -> frozenset[str]:
+    """Canonical hosts inside the machine or its network that the call's address may mean."""
+    value = capability.value_at(made.call.arguments, made.call.parameter)
+    if not isinstance(value, str):
+        return frozenset()
+    return frozenset(
+        host
+        for host in hosts.meant(value)
+        if hosts.scope(host) is not Scope.PUBLIC or host.startswith(_REBIND)
+    )
+
+
+def _reached(context: Context, made: Made) -> Iterator[Hit]:
+    """What arrived at an internal address because of the call, best proof first."""
+    aims = _aims(made)
+    if not aims:
+        return
+    container = made.session.container
+    ordinary = context.kept("reached ordinarily", lambda: _ordinarily(context))
+    for event in container.sink:
+        if not is_connection(event) or not _of_call(event, made):
+            continue
+        there = {hosts.canonical(event.host), hosts.canonical(event.address)} & aims
+        there = {host for host in there if not host.startswith(_REBIND)}
+        if there and not any((id(made.session), made.subject, one) in ordinary for one in there):
+            nonce = bool(made.call.nonce) and made.call.nonce in event.text
+            proof = Evidence.E2 if nonce else Evidence.E3
+            yield _hit(context, made, min(there), proof, sink=(event,))
+            return
+    loopback = any(hosts.scope(one) is Scope.LOOPBACK or one.startswith(_REBIND) for one in aims)
+    port = _port(made)
+    for kernel, address, at in kernel_connects(made.session, made.call.number):
+        inside = loopback and hosts.scope(address) is Scope.LOOPBACK
+        if not (inside or (container.network is Network.NONE and address in aims)):
+            continue
+        if (port and at != port) or (id(made.session), made.subject, kernel.object) in ordinary:
+            continue
+        if (level := _kernel_proof(kernel, inside=inside)) is not None:
+            yield _hit(context, made, address, level, kernel=(kernel,))
+            return
+
+
+def _kernel_proof(event: KernelEvent, *, inside: bool) -> Evidence | None:
+    """``None`` for what may be a datagram socket that was connected and sent nothing.
+
+    The C library does that with every address of a name, in order to sort them.
+    """
+    if event.result in _UNANSWERED:
+        return Evidence.E4
+    if event.result == _OPEN or (event.result == "ok" and _STREAM.search(event.detail)):
+        return Evidence.E3
+    return Evidence.E3 if event.result == "ok" and not inside else None
+
+
+def _of_call(event: SinkEvent, made: Made) -> bool:
+    """The request holds the call's nonce; one without any belongs to the call of its time."""
+    return event.call == made.call.number or (
+        bool(made.call.nonce) and made.call.nonce in event.text
+    )
+
+
+def _ordinarily(context: Context) -> frozenset[tuple[int, str, str]]:
+    """(session, subject, host or kernel object) of what ordinary calls and start-up reach."""
+    found: set[tuple[int, str, str]] = set()
+    unasked: dict[int, set[str]] = {}
+    for one in context.arrived:
+        names = {hosts.canonical(one.event.host), hosts.canonical(one.event.address)} - {""}
+        if one.made is None:
+            unasked.setdefault(id(one.session), set()).update(names)
+        elif one.made.call.family == VALID:
+            found |= {(id(one.session), one.subject, name) for name in names}
+    for did in context.did:
+        if did.made is None:
+            unasked.setdefault(id(did.session), set()).add(did.event.object)
+        elif did.made.call.family == VALID:
+            found.add((id(did.session), did.subject, did.event.object))
+    found |= {
+        (session, subject, name)
+        for session, names in unasked.items()
+        for subject in context.by_target
+        for name in names
+    }
+    return frozenset(found)
+
+
+def _port(made: Made) -> int:
+    """The port that an address asks for; 0 where it asks for none and any would do."""
+    value = str(capability.value_at(made.call.arguments, made.call.parameter))
+    if "://" not in value:
+        return 0
+    named = re.match(r"[a-z+]+://[^/?#]*?:([0-9]{1,5})(?:[/?#]|$)", value, re.IGNORECASE)
+    return int(named[1]) if named else 443 if value.lower().startswith("https:") else 80
+
+
+def _hit(
+    context: Context,
+    made: Made,
+    host: str,
+    proof: Evidence,
+    *,
+    kernel: tuple[KernelEvent, ...] = (),
+    sink: tuple[SinkEvent, ...] = (),
+) -> Hit:
+    metadata = hosts.scope(host) is Scope.METADATA
+    rebound = any(one.startswith(_REBIND) for one in _aims(made))
+    by_design = capability.fetches(context, made) and not metadata
+    slipped = by_design and rebound and _refuses_itself(context, made)
+    return Hit(
+        subject=made.subject,
+        pointer=made.call.parameter,
+        fact="rebinding" if slipped else "network",
+        message=f"At “{value_of(made)}” the server connected to {host}"
+        + (
+            ", which it refuses when it is named openly."
+            if slipped
+            else ", as a tool that fetches does."
+            if by_design
+            else "."
+        ),
+        class_=N if by_design and not slipped else None,
+        evidence=proof,
+        session=made.session,
+        calls=(made.call,),
+        kernel=kernel,
+        sink=sink,
+    )
+
+
+def _refuses_itself(context: Context, made: Made) -> bool:
+    """Calls that named the machine itself were made, and none of them led to a connection."""
+    open_ones = [
+        other
+        for other in context.by_target[made.subject]
+        if other.call.family == _SSRF
+        and other.session is made.session
+        and other.call.parameter == made.call.parameter
+        and any(hosts.scope(one) is Scope.LOOPBACK for one in _aims(other))
+    ]
+    return bool(open_ones) and not any(
+        hosts.scope(address) is Scope.LOOPBACK and _kernel_proof(event, inside=True)
+        for other in open_ones
+        for event, address, _ in kernel_connects(other.session, other.call.number)
+    )
+
+
+# --- words, where there is no network -------------------------------------------------------------
 
 _ERRNO = re.compile(
     r"ENETUNREACH|EHOSTUNREACH|ECONNREFUSED|network is unreachable|no route to host"
