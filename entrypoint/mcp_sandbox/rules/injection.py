@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from mcp_sandbox.model import CallStatus, Confidence, Evidence, RiskClass, RuleInfo
 from mcp_sandbox.rules import capability
 from mcp_sandbox.rules.context import FAILED, VALID, Context, Made
+from mcp_sandbox.rules.proofs import proven
 from mcp_sandbox.rules.registry import Hit, normalised, rule
 from mcp_sandbox.rules.replies import said, sent
 from mcp_sandbox.rules.surfaces import quote
@@ -17,7 +18,8 @@ C, H, M, N = RiskClass.CRITICAL, RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOT
 
 _COMPUTED = (
     "The reply holds the product of two numbers that the input only multiplies, or a file named "
-    "after the call's nonce lies in the server's /tmp."
+    "after the call's nonce was made in the server's /tmp. Where neither shows: the product in a "
+    "name that the sink was asked for, or in the arguments of a program."
 )
 
 Declared = Callable[[Context, Made], bool]
@@ -28,25 +30,22 @@ def _proven(
 ) -> Iterator[Hit]:
     for made in context.family(family):
         call = made.call
-        file = context.exists(made)
-        if not (call.proven or file):
+        proof = proven(context, made)
+        if proof is None:
             continue
-        how = (
-            f"the file {quote(call.effect, 80)} exists afterwards"
-            if file
-            else f"the reply holds the computed {call.expected}"
-        )
         by_design = any(test(context, made) for test in declared)
         tail = ", which is what the tool offers to do" if by_design else ""
         yield Hit(
             subject=made.subject,
             pointer=call.parameter,
             fact=fact,
-            message=f"{what}: {how}{tail}.",
+            message=f"{what}: {proof.how}{tail}.",
             class_=N if by_design else None,
             evidence=Evidence.E2,
             session=made.session,
             calls=(call,),
+            kernel=proof.kernel,
+            sink=proof.sink,
         )
 
 
@@ -58,8 +57,11 @@ def _proven(
         evidence=Evidence.E2,
         what="A parameter's value reaches a shell or a program's arguments, and what the caller "
         "wrote in it is carried out.",
-        proof=_COMPUTED,
-        quiet_when="The input is only repeated. A tool that offers to run commands gives a note.",
+        proof=_COMPUTED
+        + " Or a program that the input names was started with a piece of the input "
+        "as its own argument, or was looked for under the call's nonce.",
+        quiet_when="The input is only repeated, quoted inside `sh -c`, or handed over whole as one "
+        "argument. A tool that offers to run commands gives a note.",
         fix="No shell: pass the program and its arguments as a list, check the value first, and "
         "put `--` before it.",
         cwe=(77, 78, 88),

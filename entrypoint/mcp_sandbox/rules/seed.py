@@ -2,8 +2,9 @@
 
 Under ``--profile seed`` each line has the article's class. By default each is a note: words alone
 prove nothing, and what can be proved has a rule of its own. The probe's own text never counts: a
-word must stand in a reply, or in standard error, that we did not send. Limits: short-lived children
-are gone before the process list is taken, and a read-only root leaves no changes to list.
+word must stand in a reply, or in standard error, that we did not send. The kernel's record, where
+it was taken, shows what the engine's lists cannot: short-lived children, and changes that a
+read-only root refuses.
 """
 
 from __future__ import annotations
@@ -12,11 +13,25 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mcp_sandbox.model import Call, Confidence, Evidence, RiskClass, RuleInfo, Session
-from mcp_sandbox.rules.context import Context
+from mcp_sandbox.model import (
+    Act,
+    Call,
+    Confidence,
+    Evidence,
+    KernelEvent,
+    RiskClass,
+    RuleInfo,
+    Session,
+    SinkEvent,
+    SinkKind,
+)
+from mcp_sandbox.rules import hosts, witnessed
+from mcp_sandbox.rules.annotations import changes, is_byproduct
+from mcp_sandbox.rules.context import VALID, Arrived, Context, Did
 from mcp_sandbox.rules.registry import Hit, normalised, rule
 from mcp_sandbox.rules.replies import remainder, sent
 from mcp_sandbox.rules.surfaces import quote
+from mcp_sandbox.rules.witnessed import OK, OURS
 
 C, H, M, N = RiskClass.CRITICAL, RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE
 MANY_CHANGES = 10
@@ -32,6 +47,8 @@ class Word:
     text: str
     session: Session
     call: Call | None
+    kernel: tuple[KernelEvent, ...] = ()
+    sink: tuple[SinkEvent, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,7 +121,22 @@ def _hits(words: list[Word], message: str, evidence: Evidence | None = None) -> 
         evidence=evidence,
         session=first.session,
         calls=(first.call,) if first.call else (),
+        kernel=first.kernel,
+        sink=first.sink,
     )
+
+
+def _proof(words: list[Word]) -> Evidence | None:
+    """E3 when the kernel did one of them, E4 when it refused all, ``None`` without its record."""
+    results = {event.result for word in words for event in word.kernel}
+    return (Evidence.E3 if OK in results else Evidence.E4) if results else None
+
+
+def _by_kernel(did: Did) -> Word:
+    event = did.event
+    text = event.detail or event.object if event.act is Act.EXEC else event.object
+    call = did.made.call if did.made else None
+    return Word("the kernel's record", text, did.session, call, kernel=(event,))
 
 
 @rule(
@@ -145,8 +177,8 @@ _CREDENTIALS = re.compile(
         seed_class=C,
         evidence=Evidence.E5,
         what="The article's list: the server tries to execute curl, wget, nc, bash or sh.",
-        proof="Such a process in the engine's list, or a message that such a program was not found "
-        "or failed.",
+        proof="The kernel's record of the attempt; such a process in the engine's list, or a "
+        "message that such a program was not found or failed.",
         quiet_when=f"{_QUIET} The server's own start-up command.",
         fix="Do the work in the server's own language.",
         cwe=(78,),
@@ -154,6 +186,14 @@ _CREDENTIALS = re.compile(
 )
 def command_execution(context: Context) -> Iterator[Hit]:
     """CRITICAL, second line."""
+    tried = [
+        _by_kernel(did)
+        for session in context.sessions
+        for did in witnessed.of_session(context, session)
+        if did.event.act is Act.EXEC
+        and did.event is not witnessed.first_program(session)
+        and witnessed.program(did.event) in _TOOLS
+    ]
     running = [
         Word("the process list", line, session, None)
         for session in context.sessions
@@ -161,13 +201,14 @@ def command_execution(context: Context) -> Iterator[Hit]:
         if _program(line) in _TOOLS
     ]
     yield from _hits(
-        [*running, *_found(context, ("curl", "wget", "nc", "sh"), _EXECUTION)],
+        [*tried, *running, *_found(context, ("curl", "wget", "nc", "sh"), _EXECUTION)],
         "The server tried to run one of curl, wget, nc, bash, sh",
-        Evidence.E3 if running else None,
+        _proof(tried) or (Evidence.E3 if running else None),
     )
 
 
-_TOOLS = frozenset({"curl", "wget", "nc", "bash", "sh"})
+_TOOLS = frozenset({"curl", "wget", "nc", "bash", "sh", "dash"})
+"""Those of the list; where ``sh`` is a link, the kernel may name what it leads to."""
 _EXECUTION = re.compile(
     r"\b(curl|wget|nc|bash)\b['\"]?: (?:command )?not found|\b(curl): \([0-9]+\)"
     r"|(?:/bin/|/usr/bin/)(curl|wget|nc|bash|sh)\b(?:: [0-9]+)?: "
@@ -184,7 +225,11 @@ def _new_processes(session: Session) -> list[str]:
     start = {normalised(line) for line in session.container.processes_at_start}
     if not start:
         return []
-    return [one for one in session.container.processes_at_end if normalised(one) not in start]
+    return [
+        line
+        for line in session.container.processes_at_end
+        if normalised(line) not in start and not witnessed.is_ours(line)
+    ]
 
 
 @rule(
@@ -195,8 +240,10 @@ def _new_processes(session: Session) -> list[str]:
         seed_class=H,
         evidence=Evidence.E3,
         what="The article's list: filesystem changes outside /tmp.",
-        proof="The engine's diff of the container.",
-        quiet_when="The change is /tmp or below it, or a mount point that the engine makes.",
+        proof="The engine's diff of the container; the kernel's record of changes, those included "
+        "that only the read-only root refused.",
+        quiet_when="The change is /tmp or below it, or a mount point that the engine makes; in the "
+        "kernel's record also caches, logs, locks and compiled code.",
         fix="Write to /tmp, or to a folder that the user mounts.",
         cwe=(732,),
     )
@@ -211,6 +258,27 @@ def filesystem_changes(context: Context) -> Iterator[Hit]:
                 message=f"{len(paths)} changes outside /tmp: {quote(', '.join(paths), 400)}.",
                 session=session,
             )
+    tried = [
+        did
+        for did in context.did
+        if changes(did.event)
+        and did.event.object.startswith("/")
+        and not did.event.object.startswith(OURS)
+        and not is_byproduct(did.event.object)
+    ]
+    if tried:
+        paths = sorted({did.event.object for did in tried})
+        first = min(tried, key=lambda did: (did.event.result != OK, did.event.object))
+        yield Hit(
+            subject="server",
+            fact="changes",
+            message="The kernel's record has changes outside /tmp, done or refused: "
+            f"{quote(', '.join(paths[:SHOWN]), 400)}.",
+            evidence=None if first.event.result == OK else Evidence.E4,
+            session=first.session,
+            calls=(first.made.call,) if first.made else (),
+            kernel=(first.event,),
+        )
 
 
 _MOUNT_POINTS = frozenset(
@@ -265,8 +333,9 @@ _CODE = re.compile(r"\b(exec)\(|\b(spawn)(?:Sync|ed|ing)?\b|\b(child_process)\b|
         seed_class=H,
         evidence=Evidence.E3,
         what="The article's list: the process list shows unexpected child processes.",
-        proof="The engine's process list after the first answer and after the last call.",
-        quiet_when="The processes are those of the start.",
+        proof="The engine's process list after the first answer and after the last call; the "
+        "kernel's record of programs started in calls with hostile input.",
+        quiet_when="The processes are those of the start, or of the tool's ordinary calls.",
         fix="Wait for the processes you start.",
         cwe=(772,),
     )
@@ -280,6 +349,20 @@ def child_process(context: Context) -> Iterator[Hit]:
                 fact="children",
                 message=f"New at the end: {quote('; '.join(new[:SHOWN]), 400)}.",
                 session=session,
+            )
+    learned = witnessed.programs(context)
+    for did in context.did:
+        if did.made is None or did.made.call.family == VALID or not witnessed.started(did.event):
+            continue
+        name = witnessed.program(did.event)
+        if not (learned.unprompted(name) or learned.in_calls(did.made, name)):
+            yield Hit(
+                subject="server",
+                fact="children",
+                message=f"Hostile input started “{quote(_by_kernel(did).text, 160)}”.",
+                session=did.session,
+                calls=(did.made.call,),
+                kernel=(did.event,),
             )
 
 
@@ -316,15 +399,52 @@ _URL = re.compile(
         evidence=Evidence.E5,
         what="The article's list: ECONNREFUSED in the logs, which tells that the server tried to "
         "connect. Without a network the kernel says ENETUNREACH, and a name cannot be looked up, "
-        "so those count as well.",
-        proof="The error, in a reply or in standard error.",
-        quiet_when=_QUIET,
+        "so those count as well, and so does what arrived at the sink, which answers nobody.",
+        proof="The error, in a reply or in standard error; the kernel's refusal; the connection at "
+        "the sink.",
+        quiet_when=f"{_QUIET} Addresses that the call named; loopback.",
         fix="Nothing, if connecting is the tool's job.",
     )
 )
 def refused_connection(context: Context) -> Iterator[Hit]:
     """MEDIUM, second line."""
-    yield from _hits(_found(context, _NETWORK_ERRORS, _REFUSED), "The server tried to connect")
+    refused = [_by_kernel(did) for did in context.did if _is_refused(did)]
+    arrivals = [_at_sink(one) for one in context.arrived if _is_connection(one)]
+    yield from _hits(
+        [*arrivals, *refused, *_found(context, _NETWORK_ERRORS, _REFUSED)],
+        "The server tried to connect",
+        Evidence.E3 if arrivals else Evidence.E4 if refused else None,
+    )
+
+
+_CONNECTIONS = frozenset({SinkKind.HTTP, SinkKind.TLS, SinkKind.TCP, SinkKind.UDP, SinkKind.QUIC})
+
+
+def _is_connection(arrival: Arrived) -> bool:
+    """A connection to an address that the call did not name."""
+    call = arrival.made.call if arrival.made else None
+    return arrival.event.kind in _CONNECTIONS and not _named(call, arrival.event.host)
+
+
+def _at_sink(arrival: Arrived) -> Word:
+    event = arrival.event
+    call = arrival.made.call if arrival.made else None
+    text = f"{event.host}:{event.port}"
+    return Word("the sink's record", text, arrival.session, call, sink=(event,))
+
+
+def _is_refused(did: Did) -> bool:
+    """The kernel refused a connection to another machine, whose address the call did not name."""
+    event = did.event
+    if event.act is not Act.CONNECT or event.result not in {"ECONNREFUSED", "ENETUNREACH"}:
+        return False
+    host, port = hosts.split_port(event.object)
+    call = did.made.call if did.made else None
+    return port > 0 and hosts.scope(host) is not hosts.Scope.LOOPBACK and not _named(call, host)
+
+
+def _named(call: Call | None, host: str) -> bool:
+    return call is not None and hosts.domain(host) in hosts.asked_for([call])
 
 
 _NETWORK_ERRORS = (

@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable
 from urllib.parse import unquote
 
 from mcp_sandbox.model import Act, CallStatus, KernelEvent, Session, SinkEvent
-from mcp_sandbox.rules.context import VALID, Context, Made
+from mcp_sandbox.rules.context import VALID, Context, Did, Made
 from mcp_sandbox.rules.replies import said, sent
 
 OK = "ok"
@@ -79,6 +79,27 @@ def is_ours(line: str) -> bool:
     return OURS in line.partition(" -- ")[0]
 
 
+_WRITABLE = re.compile(r"/(?:tmp|dev/shm|var/tmp)/.")
+
+
+def in_writable(path: str) -> bool:
+    """Below a folder that is empty when the container starts and that everybody may write to."""
+    return bool(_WRITABLE.match(path))
+
+
+def of_session(context: Context, session: Session) -> tuple[Did, ...]:
+    """What the kernel recorded of one session, in order."""
+    table = context.kept("witnessed sessions", lambda: _by_session(context))
+    return tuple(table.get(id(session), ()))
+
+
+def _by_session(context: Context) -> dict[int, list[Did]]:
+    table: dict[int, list[Did]] = {}
+    for did in context.did:
+        table.setdefault(id(did.session), []).append(did)
+    return table
+
+
 # --- the calls ------------------------------------------------------------------------------------
 
 
@@ -137,7 +158,7 @@ _FAILURE = re.compile(
 def worked(context: Context, subject: str) -> bool:
     """An ordinary call did what the tool is for: else nothing tells what it does ordinarily."""
     return any(
-        made.call.status is CallStatus.RESULT and not _FAILURE.search(said(made.call)[:400])
+        made.call.status is CallStatus.RESULT and not _FAILURE.search(said(made.call)[:120])
         for made in context.valid(subject)
     )
 
@@ -176,3 +197,12 @@ class Learned:
     def in_any_call(self, value: Hashable) -> bool:
         """Ordinary calls of some tool of this server do it."""
         return any(value in values for values in self._calls.values())
+
+
+def programs(context: Context) -> Learned:
+    """The names of the programs that the server starts without hostile input."""
+    return context.kept("witnessed programs", lambda: Learned(context, _started_name))
+
+
+def _started_name(event: KernelEvent) -> str | None:
+    return program(event) if started(event) else None
