@@ -12,31 +12,48 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from mcp_sandbox.endpoints import all_allowed
 from mcp_sandbox.warden import datagrams, netns
-from mcp_sandbox.warden.authority import AuthorityFailed
 from mcp_sandbox.warden.collect import Collector, NotCollected
 from mcp_sandbox.warden.events import Recorder
-from mcp_sandbox.warden.handler import Handler
-from mcp_sandbox.warden.handler import handler as make_handler
 from mcp_sandbox.warden.loop import Loop
 from mcp_sandbox.warden.names import Names
 from mcp_sandbox.warden.streams import Streams
 
+if TYPE_CHECKING:
+    from mcp_sandbox.warden.handler import Handler
+
 CHANNEL = Path("/opt/mcp-sandbox/channel")
 STDIN, STDOUT, STDERR = 0, 1, 2
-DRAIN_SECONDS = 20.0
+DRAIN_SECONDS = 4.0
+"""For a reader to take the rest of the trace, and then of the events."""
+LAST_SECONDS = 1.0
+"""For what had arrived before we were told to finish."""
 MAX_COMMAND = 4096
 _IP_TRANSPARENT = 19
 _IPV6_TRANSPARENT = 75
 _TRIES = 50
 
 
+class NotUnderstood(Exception):
+    """The command line is wrong."""
+
+
+class NoHandler(Exception):
+    """Nothing can be let out, or decrypted."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        # Standard error is not for words.
+        raise NotUnderstood(message)
+
+
 def arguments(argv: list[str]) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="warden", description=__doc__, allow_abbrev=False)
+    """The command line. Raises ``NotUnderstood``."""
+    parser = _Parser(prog="warden", description=__doc__, allow_abbrev=False)
     parser.add_argument("--sink", action="store_true", help="answer in place of the network")
     parser.add_argument("--collect", action="store_true", help="copy the trace to standard error")
     parser.add_argument("--tls", choices=("observe", "terminate"), default="observe")
@@ -128,6 +145,9 @@ def _listener(family: socket.AddressFamily, port: int) -> socket.socket:
         else:
             sock.setsockopt(socket.IPPROTO_IP, _IP_TRANSPARENT, 1)
         sock.setblocking(False)
+        # Accepted connections have the port they were going to: with this option they do not keep
+        # the server from listening on it. It does not let anyone share a port that is listened on.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", port))
         sock.listen(4096)
     except OSError:
@@ -136,7 +156,9 @@ def _listener(family: socket.AddressFamily, port: int) -> socket.socket:
     return sock
 
 
-def sink(loop: Loop, recorder: Recorder, handler: Handler, *, ipv6: bool, tproxy: bool) -> None:
+def sink(
+    loop: Loop, recorder: Recorder, handler: Handler | None, *, ipv6: bool, tproxy: bool
+) -> None:
     """Set up the namespace and answer in it. Raises ``OSError`` and ``netns.NotPrepared``."""
     tcp = listeners(ipv6=ipv6)
     port = tcp[0].getsockname()[1]
@@ -151,13 +173,32 @@ def sink(loop: Loop, recorder: Recorder, handler: Handler, *, ipv6: bool, tproxy
         names,
         destination=destination,
         handler=handler,
-        hand_over=handler.threads.hand_over,
+        hand_over=handler.threads.hand_over if handler else lambda _: False,
     )
     packets = datagrams.Datagrams(recorder, names, tproxy=prepared.tproxy)
     for listener in tcp:
         loop.watch(listener, lambda one=listener: streams.accept(one))  # type: ignore[misc]
         sock = datagrams.open_socket(listener.family, port, tproxy=prepared.tproxy)
         loop.watch(sock, lambda one=sock: packets.read(one))  # type: ignore[misc]
+
+
+def _handler(options: argparse.Namespace, recorder: Recorder) -> Handler | None:
+    """What takes connections over, if anything does. Raises ``NoHandler``."""
+    if not options.allow and options.tls == "observe":
+        return None
+    # Imported where they are used: ssl and asyncio take longer than all the rest.
+    from mcp_sandbox.warden.authority import AuthorityFailed  # noqa: PLC0415
+    from mcp_sandbox.warden.handler import handler  # noqa: PLC0415
+
+    try:
+        return handler(
+            recorder,
+            allowed=options.allow,
+            gateway=options.egress if options.allow else None,
+            published=options.channel if options.tls == "terminate" else None,
+        )
+    except AuthorityFailed as error:
+        raise NoHandler(str(error)) from error
 
 
 def _local(sock: socket.socket) -> tuple[str, int]:
@@ -173,17 +214,12 @@ def run(options: argparse.Namespace, recorder: Recorder) -> int:
     handler = None
     try:
         if options.sink:
-            handler = make_handler(
-                recorder,
-                allowed=options.allow,
-                gateway=options.egress if options.allow else None,
-                published=options.channel if options.tls == "terminate" else None,
-            )
+            handler = _handler(options, recorder)
             sink(loop, recorder, handler, ipv6=ipv6, tproxy=not options.no_tproxy)
         if options.collect:
             collector = Collector(options.channel)
             collector.start(STDERR)
-    except (OSError, netns.NotPrepared, NotCollected, AuthorityFailed) as error:
+    except (OSError, netns.NotPrepared, NotCollected, NoHandler) as error:
         recorder.trouble(f"not set up: {error}")
         return 1
     commands = Commands(recorder, collector)
@@ -201,7 +237,7 @@ def run(options: argparse.Namespace, recorder: Recorder) -> int:
             recorder.trouble("the trace was not read in time")
         _trace_end(recorder, collector)
     # What had arrived before we were told to finish is still taken.
-    last = time.monotonic() + 1.0
+    last = time.monotonic() + LAST_SECONDS
     while options.sink and time.monotonic() < last and loop.busy():
         loop.step(0)
     loop.close()
@@ -218,7 +254,6 @@ def _trace_end(recorder: Recorder, collector: Collector) -> None:
 
 def main(argv: list[str]) -> int:
     """Run, and say at the end how many events there were."""
-    options = arguments(argv)
     recorder = Recorder(STDOUT)
 
     def fault(kind: type[BaseException], error: BaseException | None) -> None:
@@ -236,7 +271,11 @@ def main(argv: list[str]) -> int:
     # Standard error carries the trace and nothing else.
     sys.excepthook = in_main
     threading.excepthook = in_thread
-    code = run(options, recorder)
+    try:
+        code = run(arguments(argv), recorder)
+    except NotUnderstood as error:
+        recorder.trouble(f"the command line: {error}")
+        code = 2
     recorder.tell("end", events=recorder.seen)
     if not recorder.close(DRAIN_SECONDS):
         return 1

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 BLOCK = 256 * 2**10
-OPEN_SECONDS = 60.0
+OPEN_SECONDS = 15.0
 """How long the tracer and the gate may take to open their ends."""
-GRACE = 2.0
+GRACE = 1.0
 """Seconds that the tracer has to close its end once we are told to finish."""
 _F_SETPIPE_SZ = 1031
 _PIPE = 2**20

@@ -61,7 +61,11 @@ class Connection:
 
 
 class Handler(Protocol):
-    """Takes connections over, from which nothing was read yet."""
+    """Takes connections over.
+
+    ``serve`` may block: it has a thread of its own, and a blocking socket from which nothing was
+    read yet. The caller closes the socket afterwards.
+    """
 
     def wants(self, host: str, port: int) -> bool:
         """Whether a connection to there is to be handed over before anything is read."""
@@ -69,12 +73,8 @@ class Handler(Protocol):
     def wants_tls(self) -> bool:
         """Whether a connection that begins with a client hello is to be handed over."""
 
-    def take(self, connection: Connection, hello: tls.Hello | None) -> bool:
-        """Hold the conversation elsewhere, record it and close the socket.
-
-        ``hello`` when it begins with one. False when there are too many already: the socket is
-        still the caller's. Must not block.
-        """
+    def serve(self, connection: Connection, hello: tls.Hello | None) -> None:
+        """Hold the conversation and record it; ``hello`` when it was read that it begins so."""
 
 
 class Streams:
@@ -88,13 +88,18 @@ class Streams:
         *,
         destination: Callable[[socket.socket], tuple[str, int]],
         handler: Handler | None = None,
+        hand_over: Callable[[Callable[[], None]], bool] = lambda _: False,
     ) -> None:
-        """``destination`` tells where an accepted connection was going to."""
+        """``destination`` tells where an accepted connection was going to.
+
+        ``hand_over`` runs a function in a thread, and returns false when there are too many.
+        """
         self._loop = loop
         self._recorder = recorder
         self._names = names
         self._destination = destination
         self._handler = handler
+        self._hand_over = hand_over
         self._accepted = 0
 
     def accept(self, listener: socket.socket) -> None:
@@ -158,8 +163,17 @@ class Streams:
         return False
 
     def _give(self, connection: Connection, hello: tls.Hello | None) -> bool:
-        if self._handler is not None and self._handler.take(connection, hello):
+        handler, sock = self._handler, connection.sock
+
+        def serve() -> None:
+            with sock:
+                if handler is not None:
+                    handler.serve(connection, hello)
+
+        sock.setblocking(True)
+        if self._hand_over(serve):
             return True
+        sock.setblocking(False)
         self._recorder.full("too many connections that are let out or decrypted at once")
         self._raw_event(connection, b"", 0, note="not handed over")
         return False
