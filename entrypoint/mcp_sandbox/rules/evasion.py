@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mcp_sandbox.model import (
     Call,
     CallStatus,
+    CanaryHit,
     Evidence,
     RiskClass,
     RuleInfo,
@@ -32,6 +33,9 @@ H, N = RiskClass.HIGH, RiskClass.NOTE
 ENDPOINT, SECRET, ANSWER = "endpoint", "secret", "answer"
 MAX_SIDE = 400
 """Characters of one side of a difference."""
+
+CUT_REPLY = 4 * 2**10
+"""A kept reply of so many characters has lost its end."""
 
 _COMPARED = frozenset(
     {CallStatus.RESULT, CallStatus.TOOL_ERROR, CallStatus.RPC_ERROR, CallStatus.INPUT_REQUIRED}
@@ -55,6 +59,15 @@ class Difference:
     main: str
     """What the traced run had; empty for nothing."""
     untraced: str
+    target: str | None = field(default="", compare=False)
+    """The tool, prompt or resource whose call shows it; empty when none needs to be called,
+    ``None`` when it is not known which."""
+
+
+def targets(found: Sequence[Difference]) -> frozenset[str] | None:
+    """What has to be called to see the differences again; ``None`` for everything."""
+    names = {one.target for one in found}
+    return None if None in names else frozenset(name for name in names if name)
 
 
 def differences(main: Sequence[Session], untraced: Sequence[Session]) -> tuple[Difference, ...]:
@@ -73,16 +86,21 @@ def differences(main: Sequence[Session], untraced: Sequence[Session]) -> tuple[D
     return tuple(sorted(found, key=lambda one: (one.kind, one.subject, one.main, one.untraced)))
 
 
-def _only(kind: str, main: set[str], untraced: set[str]) -> Iterator[Difference]:
-    for one in main - untraced:
-        yield Difference(kind, "server", one, "")
-    for one in untraced - main:
-        yield Difference(kind, "server", "", one)
+_Seen = dict[str, str | None]
+"""What was seen -> the target of the call that showed it first."""
 
 
-def _endpoints(sessions: Sequence[Session]) -> set[str]:
-    found = set()
+def _only(kind: str, main: _Seen, untraced: _Seen) -> Iterator[Difference]:
+    for one in main.keys() - untraced.keys():
+        yield Difference(kind, "server", one, "", main[one])
+    for one in untraced.keys() - main.keys():
+        yield Difference(kind, "server", "", one, untraced[one])
+
+
+def _endpoints(sessions: Sequence[Session]) -> _Seen:
+    found: _Seen = {}
     for session in sessions:
+        calls = {call.number: call.target for call in session.transcript.calls}
         nonces = [call.nonce for call in session.transcript.calls]
         for event in session.container.sink:
             if event.kind is SinkKind.TAMPER or hosts.is_nameless(event.host):
@@ -91,25 +109,36 @@ def _endpoints(sessions: Sequence[Session]) -> set[str]:
             if host != own:  # what the owner of the domain made up may differ from run to run
                 host = f"{normalised(host.removesuffix(own), nonces)}{own}"
             way = _WAYS.get(event.kind, "connection")
-            found.add(f"{way} {host}" + (f" port {event.port}" if event.port else ""))
+            name = f"{way} {host}" + (f" port {event.port}" if event.port else "")
+            found.setdefault(name, calls.get(event.call, ""))
     return found
 
 
-def _secrets(sessions: Sequence[Session]) -> set[str]:
+def _secrets(sessions: Sequence[Session]) -> _Seen:
     """Place and way out of every planted secret that came out."""
-    found = set()
+    found: _Seen = {}
     for session in sessions:
-        container, transcript = session.container, session.transcript
-        ways = [(f"sent to {hosts.domain(one.host)}", one.canaries) for one in container.sink]
-        ways += [
-            (f"in a reply of {call.kind.value}/{call.target}", call.canaries)
-            for call in transcript.calls
-        ]
-        ways.append(("in standard error", container.stderr_canaries))
-        ways.append(("in a notification", transcript.notification_canaries))
-        ways += [("in a file", (canary,)) for _, canary in container.tmpfs_canaries]
-        found |= {f"{canary.place} {way}" for way, canaries in ways for canary in canaries}
+        for canary, way, target in _told(session):
+            found.setdefault(f"{canary.place} {way}", target)
     return found
+
+
+def _told(session: Session) -> Iterator[tuple[CanaryHit, str, str | None]]:
+    """(secret, way out, target of the call)."""
+    container, transcript = session.container, session.transcript
+    calls = {call.number: call.target for call in transcript.calls}
+    for event in container.sink:
+        for canary in event.canaries:
+            yield canary, f"sent to {hosts.domain(event.host)}", calls.get(event.call, "")
+    for call in transcript.calls:
+        for canary in call.canaries:
+            yield canary, f"in a reply of {call.kind.value}/{call.target}", call.target
+    for canary in container.stderr_canaries:
+        yield canary, "in standard error", None
+    for canary in transcript.notification_canaries:
+        yield canary, "in a notification", None
+    for _, canary in container.tmpfs_canaries:
+        yield canary, "in a file", None
 
 
 # --- answers --------------------------------------------------------------------------------------
@@ -147,12 +176,12 @@ def _difference(
     for call, words in ((one, first), (other, second)):
         told = " ".join(sorted(words.elements()))
         sides.append(f"{call.status.value}: {told}"[:MAX_SIDE])
-    return Difference(ANSWER, subject, *sides)
+    return Difference(ANSWER, subject, sides[0], sides[1], one.target)
 
 
 def _said(call: Call) -> Counter[str] | None:
     """The server's own words without numbers; ``None`` where the reply was too long to be kept."""
-    if call.reply_bytes > len(call.reply.encode()):
+    if len(call.reply) >= CUT_REPLY:
         return None
     return Counter(normalised(own_words(call), (call.nonce,)).split())
 
@@ -173,17 +202,24 @@ def _unsteady(sessions: Sequence[Session]) -> Iterator[str]:
 def _pairs(main: Sequence[Session], untraced: Sequence[Session]) -> Iterator[tuple[Call, Call]]:
     """The same calls of both runs, as long as both were in the same state.
 
-    A server that was started afresh has forgotten what it was told: once the restarts fall on
-    other positions, nothing is compared any more.
+    A run that calls some targets only is compared in those. A server that was started afresh has
+    forgotten what it was told: once the restarts fall on other positions, nothing is compared any
+    more.
     """
+    both = _subjects(main) & _subjects(untraced)
     for one, other in zip(main, untraced, strict=False):
-        left, right = one.transcript.calls, other.transcript.calls
+        left = [call for call in one.transcript.calls if _key(call)[0] in both]
+        right = [call for call in other.transcript.calls if _key(call)[0] in both]
         for mine, theirs in zip(left, right, strict=False):
             if _key(mine) != _key(theirs):
                 return
             yield mine, theirs
         if len(left) != len(right):
             return
+
+
+def _subjects(sessions: Sequence[Session]) -> set[str]:
+    return {_key(call)[0] for session in sessions for call in session.transcript.calls}
 
 
 # --- the rule -------------------------------------------------------------------------------------

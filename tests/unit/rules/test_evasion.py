@@ -8,7 +8,15 @@ import pytest
 
 from mcp_sandbox.model import CallStatus, SinkKind
 from mcp_sandbox.rules import evaluate
-from mcp_sandbox.rules.evasion import ANSWER, ENDPOINT, SECRET, Difference, differences
+from mcp_sandbox.rules.evasion import (
+    ANSWER,
+    CUT_REPLY,
+    ENDPOINT,
+    SECRET,
+    Difference,
+    differences,
+    targets,
+)
 from support.observed import arrived, call, canary, observed
 from support.rule_samples import NONCE
 from support.rulesnet_samples import four, run
@@ -102,7 +110,7 @@ def test_another_status_is_a_difference():
         (call(said="An answer."), call(status=CallStatus.CLOSED, reply="")),
         (call(said="The request timed out."), call(said="An answer.")),
         (call(said="/app /.mcp-sandbox /tmp"), call(said="/app /tmp")),
-        (call(said="aaaa", reply_bytes=9_000), call(said="bbbb", reply_bytes=9_000)),
+        (call(reply="a" * CUT_REPLY), call(reply="b" * CUT_REPLY)),
     ],
 )
 def test_answers_that_may_differ_do(one, other):
@@ -151,3 +159,32 @@ def test_the_message_shows_both_sides():
     (found,) = [one for one in evaluate(observations) if one.rule == "evasion"]
     assert "traced “result: a b”, untraced “result: done.”" in found.message
     assert found.subject == "tools/find"
+
+
+def test_what_has_to_be_called_again_is_known():
+    start = arrived(SinkKind.HTTP, "start.example", 80, 0)
+    found = differences(
+        [run("main", call())], [run("untraced", call(said="Other."), sink=(WEB, start))]
+    )
+    assert [one.target for one in found] == ["find", "find", ""]
+    assert targets(found) == {"find"}
+    assert targets([one for one in found if "start" in one.untraced]) == frozenset()
+
+
+def test_everything_is_called_again_where_the_call_is_not_known():
+    loud = run("untraced", call(), stderr_canaries=canary("env:GITHUB_TOKEN"))
+    assert targets(differences([run("main", call())], [loud])) is None
+
+
+def test_a_second_pair_that_calls_some_targets_only_confirms():
+    other = call(said="Other things.", target="list")
+    again = run("main again", call(said="b a"))
+    runs = (
+        run("main", other, call(said="b a")),
+        run("untraced", other, call(said="Done.")),
+        again,
+        run("untraced again", call(said="Done.")),
+    )
+    found = [one for one in evaluate(observed(*runs)) if one.rule == "evasion"]
+    assert [one.subject for one in found] == ["tools/find"]
+    assert differences(runs[:1], (again,)) == ()
