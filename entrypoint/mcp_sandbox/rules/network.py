@@ -39,7 +39,7 @@ def _unprompted(context: Context) -> dict[str, list[Arrived]]:
     found: dict[str, list[Arrived]] = {}
     for session in context.sessions:
         # What is still heard after a call may be the end of what it began.
-        begun = set(hosts.asked_for(session.transcript.calls))
+        begun = set(_ours(context, session))
         for one in _arrived(context, session):
             own = hosts.domain(one.event.host)
             if one.event.kind not in TRAFFIC or hosts.is_nameless(one.event.host):
@@ -49,6 +49,13 @@ def _unprompted(context: Context) -> dict[str, list[Arrived]]:
             elif one.event.window is Window.START or own not in begun:
                 found.setdefault(own, []).append(one)
     return found
+
+
+def _ours(context: Context, session: Session) -> frozenset[str]:
+    """Domains that our own arguments name."""
+    return context.kept(
+        f"domains asked for {id(session)}", lambda: hosts.asked_for(session.transcript.calls)
+    )
 
 
 def _arrived(context: Context, session: Session) -> list[Arrived]:
@@ -164,7 +171,7 @@ def undeclared_endpoint(context: Context) -> Iterator[Hit]:
     }  # reported as what they are
     found: dict[str, list[Arrived]] = {}
     for session in context.sessions:
-        ours = hosts.asked_for(session.transcript.calls)
+        ours = _ours(context, session)
         for one in _arrived(context, session):
             own = hosts.domain(one.event.host)
             if one.made is None or one.event.kind not in TRAFFIC or own in told or own in ours:

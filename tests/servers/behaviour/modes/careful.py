@@ -78,7 +78,10 @@ def letters(text: str) -> str:
 
 @MODE.tool("Fetches a page of the public web.", url="Address of the page.")
 def fetch_page(url: str) -> str:
-    """Opens the address that it was asked for, unless it is nobody's on the web."""
+    """Opens the address that it was asked for, unless it is nobody's on the web.
+
+    What was checked is what is connected to: a second look-up may be answered otherwise.
+    """
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname or (parts.port or WEB) != WEB:
         return "Only pages of the public web are fetched."
@@ -86,7 +89,7 @@ def fetch_page(url: str) -> str:
     addresses = {one[4][0] for one in found or ()}
     if not addresses or not all(ipaddress.ip_address(one).is_global for one in addresses):
         return "Only pages of the public web are fetched."
-    return http(parts.hostname, parts.path or "/")
+    return http(min(addresses), parts.path or "/")
 
 
 @MODE.tool(
