@@ -29,12 +29,12 @@ _HEADS = (
 )
 """The rarest byte of each header (one byte is looked for ten times faster than two), and itself."""
 BASE64_HEAD = re.compile(rb"H4sI|eJ[w-z]|eA[E-H]|eN[o-r]|eF[4-7]")
-_BASE64_RUN = re.compile(rb"(?:H4sI|e(?:J[w-z]|A[E-H]|N[o-r]|F[4-7]))[A-Za-z0-9+/_\-]{16}")
-"""The same, long enough to hold a secret before the first line break."""
-_GROUPS = bytes.maketrans(b"JANFwxyzopqr4567EGH", b"\1" * 4 + b"\2" * 15)
-_GROUPED = (b"e\1\2", b"e\1\1")
-"""The heads of zlib have two forms once these letters are told apart no more: three searches for
-three bytes are far quicker than a pattern."""
+_BASE64_RUNS = tuple(
+    re.compile(head + rb"(?=[A-Za-z0-9+/_\-]{16})")
+    for head in (b"H4sI", b"e(?:J[w-z]|A[E-H]|N[o-r]|F[4-7])")
+)
+"""The same, long enough to hold a secret before the first line break; each begins with one letter,
+which makes it many times quicker to search for."""
 HEX_HEAD = re.compile(rb"1f8b08|78(?:01|5e|9c|da)", re.IGNORECASE)
 _HEX_RUN = re.compile(rb"[0-9a-f]{20}")
 _AS_DIGITS = bytes(
@@ -74,27 +74,20 @@ def streams(data: bytes, budget: Budget) -> Iterator[tuple[str, bytes]]:
 
 
 def _base64_heads(data: bytes) -> Iterator[int]:
-    yield from _all(data, b"H4sI", data, _BASE64_RUN)
-    if b"e" in data:
-        grouped = data.translate(_GROUPS)
-        for needle in _GROUPED:
-            yield from _all(grouped, needle, data, _BASE64_RUN)
+    for run in _BASE64_RUNS:
+        for match in run.finditer(data):
+            yield match.start()
 
 
 def _hex_heads(data: bytes) -> Iterator[int]:
     if _DIGITS in data.translate(_AS_DIGITS):
         small = data.lower()
         for mark in _HEX_MARKS:
-            yield from _all(small, mark, small, _HEX_RUN)
-
-
-def _all(text: bytes, needle: bytes, data: bytes, run: re.Pattern[bytes]) -> Iterator[int]:
-    """Where the needle stands in ``text`` and the run in ``data``."""
-    at = text.find(needle)
-    while at >= 0:
-        if run.match(data, at):
-            yield at
-        at = text.find(needle, at + 1)
+            at = small.find(mark)
+            while at >= 0:
+                if _HEX_RUN.match(small, at):
+                    yield at
+                at = small.find(mark, at + 1)
 
 
 def _slices(data: bytes, at: int) -> Iterator[bytes]:
