@@ -9,11 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from mcp_sandbox import proc
 from mcp_sandbox.image import ImageStore
 from mcp_sandbox.model import ImageFacts
 from mcp_sandbox.sandbox import Engine
 from support.front_door import Door
-from support.on_engine import BASE, CORPUS_FILES, START_HOSTILE, WITH_PYTHON, labelled
+from support.on_engine import (
+    BASE,
+    CORPUS_FILES,
+    ROOT,
+    START_HOSTILE,
+    WITH_PYTHON,
+    labelled,
+    remove_bundle,
+)
 from support.sarif_judges import complaints, modules, schema
 
 __all__ = ["complaints", "modules", "schema"]
@@ -67,9 +76,23 @@ def build(store: ImageStore, tmp_path_factory: pytest.TempPathFactory) -> Build:
 
 
 @pytest.fixture(scope="session")
-def helper_image(build: Build) -> str:
-    """Stands in for our own image: it has a shell, coreutils and tar."""
-    return build(f"FROM {BASE}\nLABEL dev.mcp-sandbox.test=helper\n").id
+def helper_image(docker_host: str | None, engine: Engine) -> Iterator[str]:
+    """The image of this checkout, built as its users build it; the builder's cache makes it quick.
+
+    The volume that runs made of it goes with the session.
+    """
+    tag = f"mcp-sandbox-test-{secrets.token_hex(4)}"
+    fixed = {} if docker_host is None else {"DOCKER_HOST": docker_host}
+    done = proc.run(
+        ("docker", "buildx", "build", "--load", "--quiet", "--tag", tag, str(ROOT)),
+        environment=proc.allowed_environment(os.environ, **fixed),
+        timeout=900,
+    )
+    assert done.succeeded, done.stderr.decode("utf-8", "replace")[-2000:]
+    id_ = str(engine.api.inspect_image(tag)["Id"])
+    yield id_
+    remove_bundle(engine, id_)
+    engine.api.remove_image(tag, force=True)
 
 
 @pytest.fixture(scope="session")
@@ -86,5 +109,6 @@ def door(
     made = Door(tmp_path, docker_host, "--helper-image", helper_image, "--cpus", "2")
     yield made
     made.close()
+    remove_bundle(engine, helper_image, made.label)  # which stays for the next run
     assert labelled(engine, made.label) == []
     assert made.left_here() == []

@@ -22,18 +22,22 @@ from mcp_sandbox import proc
 from mcp_sandbox.errors import EngineUnavailable, ServerNotStarted
 from mcp_sandbox.model import (
     COMPLETE,
+    NOT_USED,
     REPRODUCTION_IMAGE,
     CanaryHit,
     FileChange,
     ImageFacts,
     Limits,
+    Network,
     Relaxation,
     StopStage,
+    Tracing,
     Witness,
 )
 from mcp_sandbox.sandbox import Engine, Sandbox, Server
 from mcp_sandbox.sandbox import engine as engine_module
 from mcp_sandbox.sandbox import helper as helper_module
+from mcp_sandbox.sandbox.pod import BUNDLE_MOUNT, CHANNEL_MOUNT
 from support.sandboxed import read_to_end, read_until
 
 pytestmark = pytest.mark.engine
@@ -97,9 +101,13 @@ def sandbox(
 
 
 def start(
-    sandbox: Sandbox, relaxation: Relaxation = Relaxation.NONE, name: str = "s", **environment: str
+    sandbox: Sandbox,
+    relaxation: Relaxation = Relaxation.NONE,
+    name: str = "s",
+    tracing: Tracing = Tracing.INSIDE,
+    **environment: str,
 ) -> Server:
-    return sandbox.start(relaxation=relaxation, environment=environment, name=name)
+    return sandbox.start(relaxation=relaxation, environment=environment, name=name, tracing=tracing)
 
 
 # --- the flags ------------------------------------------------------------------------------------
@@ -130,12 +138,14 @@ def look(server: Server) -> dict[str, str]:
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
+@pytest.mark.parametrize("tracing", list(Tracing))
+@pytest.mark.parametrize("network", list(Network))
 def test_every_flag_as_it_is_seen_from_inside(
-    sandbox: Open, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    sandbox: Open, tracing: Tracing, network: Network, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("OUR_SECRET", "s3cret")
-    with sandbox(LOOK, extra_env=("GIVEN=1",), limits=Limits()) as opened:
-        server = start(opened, PLANTED="2")
+    with sandbox(LOOK, extra_env=("GIVEN=1",), limits=Limits(), network=network) as opened:
+        server = start(opened, tracing=tracing, PLANTED="2")
         seen = look(server)
         server.finish()
     status = dict(line.split(":\t", 1) for line in seen["status"].splitlines() if ":\t" in line)
@@ -149,7 +159,9 @@ def test_every_flag_as_it_is_seen_from_inside(
     assert {"rw", "noexec", "nosuid", "nodev", "size=65536k"} <= set(options)
     assert mounts["/tmp"][2] == "tmpfs"
     engines_own = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/dev", "/proc", "/sys")
-    assert {path for path in mounts if not path.startswith(engines_own)} == {"/", "/tmp"}
+    ours = {BUNDLE_MOUNT, CHANNEL_MOUNT} if tracing is not Tracing.NONE else set()
+    assert {path for path in mounts if not path.startswith(engines_own)} == {"/", "/tmp"} | ours
+    assert all("ro" in mounts[path][3].split(",") for path in ours)
     limits = {line[:26].strip(): line[26:].split()[:2] for line in seen["limits"].splitlines()}
     assert limits["Max open files"] == ["1024", "1024"]
     assert limits["Max core file size"] == ["0", "0"]
@@ -165,7 +177,7 @@ def test_every_flag_as_it_is_seen_from_inside(
     assert seen["memory"].split() == ["268435456"]
     # Version 2 counts swap apart; version 1 counts both, and knows it only with swap accounting.
     assert seen["swap"].split() in (["0"], ["268435456"], [])
-    assert seen["pids"].split() == ["128"]
+    assert seen["pids"].split() == [str(128 + (tracing is Tracing.INSIDE))]
     assert seen["cpu"].split() in (["50000", "100000"], ["50000"])
     assert seen["root"] == ""
     assert seen["tmp"] == "written\n"
@@ -180,15 +192,21 @@ def test_every_flag_as_the_engine_has_it(sandbox: Open, engine: Engine):
     assert host["NetworkMode"] == "none"
     assert host["ReadonlyRootfs"] is True
     assert (host["Memory"], host["MemorySwap"]) == (2**28, 2**28)
-    assert (host["NanoCpus"], host["PidsLimit"]) == (500_000_000, 128)
+    assert (host["NanoCpus"], host["PidsLimit"]) == (500_000_000, 129)
     assert host["CapDrop"] == ["ALL"]
     assert not host["CapAdd"]
-    assert host["SecurityOpt"] == ["no-new-privileges"]
+    privileges, profile = host["SecurityOpt"]
+    assert privileges == "no-new-privileges"
+    assert profile.startswith("seccomp={")
     assert host["Privileged"] is False
     assert host["IpcMode"] == "private"
     assert host["LogConfig"]["Type"] == "none"
     assert host["RestartPolicy"]["Name"] == "no"
-    assert (host["Binds"], found["Mounts"], host["PortBindings"] or {}) == (None, [], {})
+    assert (host["Binds"], host["PortBindings"] or {}) == (None, {})
+    assert {(one["Type"], one["Destination"], one["RW"]) for one in found["Mounts"]} == {
+        ("volume", BUNDLE_MOUNT, False),
+        ("volume", CHANNEL_MOUNT, False),
+    }
     assert not host.get("Devices")
     assert (host["PidMode"], host["UsernsMode"]) == ("", "")
     assert config["Healthcheck"] == {"Test": ["NONE"]}
@@ -217,9 +235,9 @@ def test_the_ladder_relaxes_one_thing_after_the_other(sandbox: Open):
 
 
 def test_the_command_line_starts_the_same_by_hand(sandbox: Open, docker_host: str | None):
-    with sandbox(LOOK, extra_env=("GIVEN=1",)) as opened:
+    with sandbox(LOOK, extra_env=("GIVEN=1",), network=Network.NONE) as opened:
         opened.plant({"/planted": b"x"}, {})
-        server = start(opened, PLANTED=SECRET)
+        server = start(opened, tracing=Tracing.NONE, PLANTED=SECRET)
         ours = look(server)
         line = server.command_line
         server.finish()
@@ -306,19 +324,27 @@ MUTE = "$| = 1; print qq(up\\n); close STDOUT; close STDERR; sleep 1 while 1"
         (("sh", "-c", "echo up; setsid sleep 1000 & cat"), StopStage.STDIN_CLOSED, 0),
     ],
 )
-def test_each_way_to_end(sandbox: Open, command: tuple[str, ...], stage: StopStage, code: int):
+@pytest.mark.parametrize("tracing", list(Tracing))
+def test_each_way_to_end(
+    sandbox: Open, command: tuple[str, ...], stage: StopStage, code: int, tracing: Tracing
+):
     with sandbox(command) as opened:
-        server = start(opened)
+        server = start(opened, tracing=tracing)
         read_until(server.stream, b"up\n")
         facts = server.finish(grace=0.5)
         assert (facts.stop, facts.exit_code) == (stage, code)
+        left = ("sleep 1000",) if "setsid" in command[-1] and tracing is Tracing.INSIDE else ()
+        assert facts.survivors == left
+        used = COMPLETE if tracing is not Tracing.NONE else NOT_USED
+        assert facts.witnesses[Witness.TRACE] == used
         assert facts.witnesses[Witness.INSPECT] == "complete"
         assert server.finish() is facts
 
 
-def test_a_server_that_ended_by_itself(sandbox: Open):
-    with sandbox("echo out; echo err >&2; exit 4") as opened:
-        server = start(opened)
+@pytest.mark.parametrize("tracing", list(Tracing))
+def test_a_server_that_ended_by_itself(sandbox: Open, tracing: Tracing):
+    with sandbox("sleep 1000 & echo out; echo err >&2; exit 4") as opened:
+        server = start(opened, tracing=tracing)
         assert read_to_end(server.stream) == b"out\n"
         facts = server.finish()
     assert (facts.stop, facts.exit_code, facts.stderr) == (StopStage.EXITED, 4, "err\n")
@@ -414,8 +440,10 @@ def test_processes_and_counters(sandbox: Open):
 
 
 def test_without_the_helper_the_witnesses_say_so(sandbox: Open):
-    with sandbox("echo x >/tmp/x; echo up; cat", helper_image="mcp-sandbox-absent:x") as opened:
-        server = start(opened)
+    with sandbox(
+        "echo x >/tmp/x; echo up; cat", helper_image="mcp-sandbox-absent:x", network=Network.NONE
+    ) as opened:
+        server = start(opened, tracing=Tracing.NONE)
         read_until(server.stream, b"up\n")
         facts = server.finish()
     assert facts.tmpfs == ()
@@ -433,12 +461,29 @@ def test_a_helper_that_takes_too_long_is_given_up(sandbox: Open, monkeypatch: py
     assert "longer than" in facts.witnesses[Witness.TMPFS]
 
 
-def test_a_server_that_cannot_be_started(sandbox: Open, labelled: Labelled, run_id: str):
-    with sandbox(("/no/such/program",)) as opened:
-        with pytest.raises(ServerNotStarted) as caught:
-            start(opened)
-        assert "/no/such/program" in caught.value.detail
-        assert labelled(run_id) == []
+@pytest.mark.parametrize(
+    ("program", "detail"),
+    [
+        ("/no/such", '"/no/such": stat /no/such: no such file or directory'),
+        ("no-such", '"no-such": executable file not found in $PATH'),
+        ("/etc/passwd", '"/etc/passwd": permission denied'),
+        ("/etc", '"/etc": is a directory'),
+    ],
+)
+def test_a_server_that_cannot_be_started(
+    sandbox: Open, labelled: Labelled, run_id: str, program: str, detail: str
+):
+    """The gate says of a program what the engine says of it."""
+    said = set()
+    with sandbox((program,)) as opened:
+        for tracing in Tracing:
+            with pytest.raises(ServerNotStarted) as caught:
+                start(opened, tracing=tracing)
+            said.add(
+                (caught.value.what, caught.value.detail.partition("exec: ")[2].split(": unk")[0])
+            )
+            assert labelled(run_id) == []
+    assert said == {("The engine could not start the server.", detail)}
 
 
 # --- images ---------------------------------------------------------------------------------------
@@ -543,17 +588,12 @@ def test_planted_files_are_there_and_the_image_is_otherwise_the_same(
 
 
 def test_a_declared_volume_makes_no_volume(sandbox: Open, engine: Engine, odd_image: ImageFacts):
-    def volumes() -> set[str]:
-        return {one["Name"] for one in engine.api.volumes()["Volumes"] or ()}
-
-    before = volumes()
     with sandbox("cat /proc/self/mounts; echo end; cat", image=odd_image) as opened:
         opened.plant({"/x": b""}, {})
         server = start(opened)
         mounts = read_until(server.stream, b"end\n").decode()
         found = engine.api.inspect_container(server.id)
-        assert volumes() == before
-    assert found["Mounts"] == []
+    assert {one["Destination"] for one in found["Mounts"]} == {BUNDLE_MOUNT, CHANNEL_MOUNT}
     assert re.search(r"^tmpfs /data tmpfs rw,nosuid,nodev,noexec.*size=8192k", mounts, re.MULTILINE)
 
 
@@ -699,7 +739,8 @@ def test_sigterm_leaves_nothing(
     assert holder.stdout is not None
     try:
         assert holder.stdout.readline() == b"up\n"
-        assert len(labelled(run_id)) == 3  # two containers and the image with the planted file
+        # Two servers, wardens and channels, and the image with the planted file.
+        assert len(labelled(run_id)) == 7
     finally:
         holder.send_signal(signal.SIGTERM)
         holder.stdout.close()

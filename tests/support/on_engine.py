@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
+
+import docker.errors
+
+from mcp_sandbox.model import RUN_LABEL
 from mcp_sandbox.sandbox import Engine
+from mcp_sandbox.sandbox.bundle import volume_name
 from support.corpus import SERVERS
+
+ROOT = Path(__file__).parents[2]
+"""The checkout."""
 
 BASE = "debian:trixie-slim"
 """The one base image that every engine of ours has."""
@@ -31,3 +41,9 @@ def labelled(engine: Engine, label: str) -> list[str]:
     found += [one["Id"] for one in engine.api.images(all=True, filters=filters)]
     found += [one["Id"] for one in engine.api.networks(filters=filters)]
     return found + [one["Name"] for one in engine.api.volumes(filters=filters)["Volumes"] or ()]
+
+
+def remove_bundle(engine: Engine, image: str, label: str = RUN_LABEL) -> None:
+    """Remove the volume with the tracer, which outlives a run, if runs made one of that image."""
+    with contextlib.suppress(docker.errors.NotFound):
+        engine.api.remove_volume(volume_name(image, label))

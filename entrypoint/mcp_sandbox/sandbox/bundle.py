@@ -56,8 +56,7 @@ def prepare(engine: Engine, image: str, labels: Mapping[str, str]) -> Bundle:
     """
     with engine.guard(f"The helper image {image!r} cannot be used"):
         id_ = str(engine.api.inspect_image(image)["Id"])
-    # The label is part of the name: whoever clears away under another one does not meet it.
-    name = f"mcp-sandbox-bundle-{hashlib.sha256(f'{RUN_LABEL} {id_}'.encode()).hexdigest()[:16]}"
+    name = volume_name(id_, RUN_LABEL)
     for last in (False, True):
         with _filled(engine, name, id_, labels) as container:
             manifest = _file(engine, container, MANIFEST)
@@ -67,6 +66,14 @@ def prepare(engine: Engine, image: str, labels: Mapping[str, str]) -> Bundle:
             with engine.guard(f"The volume {name} is damaged and cannot be removed"):
                 engine.api.remove_volume(name)
     raise EngineFailed(f"The volume {name} does not hold what the helper image has.")
+
+
+def volume_name(image: str, label: str) -> str:
+    """The bundle's volume of the image with that id.
+
+    The label is part of the name: whoever clears away under another one does not meet it.
+    """
+    return f"mcp-sandbox-bundle-{hashlib.sha256(f'{label} {image}'.encode()).hexdigest()[:16]}"
 
 
 @contextlib.contextmanager

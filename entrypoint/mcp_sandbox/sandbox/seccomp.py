@@ -6,9 +6,8 @@ the Docker engine's own default: it leaves mounts, namespaces and keys to the ca
 container may or may not have. ``WITHHELD`` are the calls that Docker's default refuses a container
 without capabilities (its documentation has the table and the reasons).
 
-On top of that, three things that would make a process invisible to its tracer are refused: a clone
-that is not to be traced, a process that hides its memory, and system calls handed to the kernel in
-a ring.
+On top of that, what would blind the tracer is refused: a clone that is not to be traced, a process
+that hides its memory, system calls handed to the kernel in a ring, and limits set for the tracer.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ WITHHELD = frozenset(
     | {"reboot", "set_mempolicy", "setns", "signal", "syslog"}
     | {"umount", "umount2", "unshare"}
 )
-_OURS = frozenset({"clone", "clone3", "prctl", "socket"})
+_OURS = frozenset({"clone", "clone3", "prctl", "prlimit64", "socket"})
 """Calls whose rules stand below."""
 
 NAMESPACES = 0x7E020000
@@ -39,6 +38,8 @@ UNTRACED = 0x00800000
 """``CLONE_UNTRACED``."""
 SET_DUMPABLE = 4
 """``PR_SET_DUMPABLE``."""
+TRACER = 1
+"""The tracer's process id. Whoever has its user may set its limits (``prlimit``)."""
 FAMILIES = 38
 """``AF_ALG``: it and the families after it (``AF_VSOCK`` among them) reach the host's kernel or its
 hypervisor; newer engines refuse both."""
@@ -89,13 +90,19 @@ def _own_rules() -> list[dict[str, Any]]:
     def allowed(name: str, condition: dict[str, Any]) -> dict[str, Any]:
         return {"names": [name], "action": ALLOW, "args": [condition]}
 
-    # The kernel looks at the lower half of prctl's option only, so "is not 4" must too: some bit of
-    # it differs.
-    bits = [1 << number for number in range(32)]
+    def other_than(name: str, value: int) -> list[dict[str, Any]]:
+        """The first argument is another ``int``: some bit of it differs.
+
+        The kernel looks at its lower half only, so a plain comparison would not do.
+        """
+        bits = [1 << number for number in range(32)]
+        return [allowed(name, masked(bit, ~value & bit)) for bit in bits]
+
     return [
         allowed("clone", masked(NAMESPACES | UNTRACED, 0)),
         {"names": ["clone3"], "action": REFUSE, "errnoRet": _ENOSYS},
         {"names": list(RINGS), "action": REFUSE, "errnoRet": _ENOSYS},
         allowed("socket", {"index": 0, "value": FAMILIES, "op": "SCMP_CMP_LT"}),
-        *(allowed("prctl", masked(bit, 0 if SET_DUMPABLE & bit else bit)) for bit in bits),
+        *other_than("prctl", SET_DUMPABLE),
+        *other_than("prlimit64", TRACER),
     ]

@@ -69,6 +69,12 @@ class Server:
         self._pod.close()
         self._ending.close()
 
+    def forget(self) -> None:
+        """Give up what was recorded, too."""
+        self.close()
+        if self._pod.watch is not None:
+            self._pod.watch.trace.file.close()
+
     @property
     def command_line(self) -> tuple[str, ...]:
         """The ``docker run`` that starts the same by hand, without what was planted."""
@@ -199,6 +205,11 @@ class Server:
         )
 
     @property
+    def _inside(self) -> bool:
+        """The tracer is one of the container's processes."""
+        return self._pod.ties.tracing is Tracing.INSIDE
+
+    @property
     def _folders(self) -> tuple[str, ...]:
         """The writable folders in memory."""
         return ("/tmp", "/dev/shm", *self._spec.tmpfs)  # noqa: S108 - the server's
@@ -219,10 +230,9 @@ class Server:
 
     def _top(self, result: HelperResult | None) -> tuple[tuple[str, ...], str]:
         """Command lines by the engine, else by the helper; and why there are none."""
-        inside = self._pod.ties.tracing is Tracing.INSIDE
         try:
             answer = self._engine.api.top(self.id, ps_args="-eo pid,args")
-            first = int(self._state()["Pid"]) if inside else 0
+            first = int(self._state()["Pid"]) if self._inside else 0
             return see.command_lines(see.top_rows(answer), without=first), ""
         except (*TROUBLE, ValueError) as error:
             why = f"the engine cannot list them ({explain(error)})"
@@ -230,7 +240,7 @@ class Server:
             result = run_helper(self._engine, self._pod.kit.helper(self.id), limit=0)
         if not result.processes:
             return (), f"{why}; {result.trouble or 'the helper saw none'}"
-        return see.command_lines(see.proc_rows(result.processes), without=int(inside)), ""
+        return see.command_lines(see.proc_rows(result.processes), without=int(self._inside)), ""
 
     def _counters(self, result: HelperResult) -> tuple[CgroupCounters, str]:
         stats: dict[str, Any] = {}
@@ -239,7 +249,7 @@ class Server:
             stats = self._engine.api.stats(self.id, stream=False, one_shot=True)
         except (*TROUBLE, ValueError) as error:
             why = f"the engine gives no statistics ({explain(error)})"
-        counters = see.counters(stats, result.cgroup)
+        counters = see.counters(stats, result.cgroup, tracers=int(self._inside))
         if not result.cgroup:
             missing = result.trouble or "the helper saw no counter"
             return counters, f"only from the engine's statistics: {missing}" if stats else why

@@ -46,7 +46,8 @@ class Recorded:
     """What the warden of one server recorded."""
 
     trace: IO[bytes]
-    """A file without a name, at its beginning; empty when nothing was traced."""
+    """A file without a name, at its beginning; empty when nothing was traced. Whoever is done with
+    it may close it; leaving the sandbox closes it too."""
     events: tuple[Event, ...] = ()
     """The warden's objects of the sink's kinds, in order."""
     clock: float = 0.0

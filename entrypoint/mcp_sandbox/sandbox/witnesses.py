@@ -74,8 +74,13 @@ def changes(answer: Iterable[Mapping[str, Any]] | None, mounts: Iterable[str]) -
     return sorted(found, key=lambda change: (change.path, change.kind))
 
 
-def counters(stats: Mapping[str, Any], files: Mapping[str, bytes]) -> CgroupCounters:
-    """Counters of cgroup v1 or v2, from the kernel's files first, else from the engine's stats."""
+def counters(
+    stats: Mapping[str, Any], files: Mapping[str, bytes], *, tracers: int = 0
+) -> CgroupCounters:
+    """Counters of cgroup v1 or v2, from the kernel's files first, else from the engine's stats.
+
+    ``tracers``: how many of the processes are not the server's.
+    """
     table = {name: _table(text) for name, text in files.items()}
     v2_events, v1_oom = table.get("memory.events", {}), table.get("memory/memory.oom_control", {})
     cpu2, cpu1 = table.get("cpu.stat", {}), table.get("cpu/cpu.stat", {})
@@ -95,11 +100,12 @@ def counters(stats: Mapping[str, Any], files: Mapping[str, bytes]) -> CgroupCoun
     def scaled(value: int | None, divisor: int) -> int | None:
         return None if value is None else value // divisor
 
+    pids = number("pids.peak", "pids/pids.peak")
     return CgroupCounters(
         memory_peak=first(
             number("memory.peak", "memory/memory.max_usage_in_bytes"), memory.get("max_usage")
         ),
-        pids_peak=number("pids.peak", "pids/pids.peak"),
+        pids_peak=None if pids is None else max(0, pids - tracers),
         pids_refused=first(
             table.get("pids.events", {}).get("max"), table.get("pids/pids.events", {}).get("max")
         ),
