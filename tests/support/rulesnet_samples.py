@@ -496,6 +496,18 @@ def hosts_that_something_names():
     return replace(one, allowed=("db.let-out.example:443",))
 
 
+@miss("undeclared-endpoint", "unprompted-network")
+def a_name_that_our_input_computed():
+    name = f"{NONCE}.1234567890.example"
+    return seen(
+        call("command-injection", "x"),
+        sink=[
+            arrived(SinkKind.DNS, name, 0),
+            arrived(SinkKind.DNS, name, 0, 0, window=Window.IDLE),
+        ],
+    )
+
+
 def _names(zone, count, text="", window=0):
     label = "0f3a9c{:02d}b7d1e2485a6c9d0e1f2a3b4c5d6e7f8091a2b3c4d5"
     names = [text or label.format(number) for number in range(count)]

@@ -46,7 +46,7 @@ def _unprompted(context: Context) -> dict[str, list[Arrived]]:
                 continue
             if one.event.window is Window.CALL:
                 begun.add(own)
-            elif one.event.window is Window.START or own not in begun:
+            elif one.event.window is Window.START or not (own in begun or _computed(one)):
                 found.setdefault(own, []).append(one)
     return found
 
@@ -55,6 +55,17 @@ def _ours(context: Context, session: Session) -> frozenset[str]:
     """Domains that our own arguments name."""
     return context.kept(
         f"domains asked for {id(session)}", lambda: hosts.asked_for(session.transcript.calls)
+    )
+
+
+_PRODUCT = re.compile(r"[0-9]+\.example")
+
+
+def _computed(one: Arrived) -> bool:
+    """A name that an input of ours had computed: the rule of its family tells of it."""
+    first, _, rest = hosts.canonical(one.event.host).partition(".")
+    return bool(_PRODUCT.fullmatch(rest)) and any(
+        first == call.nonce for call in one.session.transcript.calls
     )
 
 
@@ -177,6 +188,8 @@ def undeclared_endpoint(context: Context) -> Iterator[Hit]:
             if one.made is None or one.event.kind not in TRAFFIC or own in told or own in ours:
                 continue
             if hosts.is_nameless(one.event.host) or own in hosts.declared(context):
+                continue
+            if _computed(one):
                 continue
             found.setdefault(own, []).append(one)
     for own, arrived in found.items():
