@@ -294,7 +294,12 @@ def a_tool_that_runs_code():
     return traced(ran(PYTHON, detail="python /tmp/a.py"), tools=RUNS_CODE)
 
 
-@hit("drop-and-execute", N)
+@hit("drop-and-execute")
+def a_hidden_script_in_ordinary_calls():
+    return traced(did(Act.WRITE, "/tmp/.x", 1), ran("/bin/sh", 1, "/bin/sh /tmp/.x"))
+
+
+@hit("drop-and-execute", M)
 def a_tool_that_plots_by_script():
     first, second = ran(PYTHON, 1, "python /tmp/a.py"), ran(PYTHON, 2, "python /tmp/b.py")
     return traced(first, second)
@@ -322,6 +327,11 @@ def a_program_in_memory():
     return traced(ran("memfd:x"))
 
 
+@hit("memfd-execute")
+def a_program_in_memory_by_its_number():
+    return traced(did(Act.MEMFD, "/memfd:x", 2), ran("/proc/self/fd/7"))
+
+
 @hit("memfd-execute", H)
 def a_program_in_memory_that_may_not_run():
     return traced(ran("/memfd:x (deleted)", result="EACCES"))
@@ -329,7 +339,11 @@ def a_program_in_memory_that_may_not_run():
 
 @miss("memfd-execute")
 def memory_that_is_only_used():
-    return traced(did(Act.MEMFD, "memfd:doublemapper", 2), did(Act.OPEN, "/memfd:x", 2))
+    return traced(
+        did(Act.MEMFD, "memfd:doublemapper", 2),
+        did(Act.OPEN, "/memfd:x", 2),
+        ran("/proc/self/fd/7", 1),
+    )
 
 
 # --- a shell for somebody else, a miner -----------------------------------------------------------

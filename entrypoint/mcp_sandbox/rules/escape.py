@@ -69,6 +69,10 @@ _PERSISTENT: tuple[tuple[str, re.Pattern[str]], ...] = (
 )
 def persistence_attempt(context: Context) -> Iterator[Hit]:
     """Changes to places from which programs are started."""
+    yield from witnessed.told_once(_persistence_attempt(context))
+
+
+def _persistence_attempt(context: Context) -> Iterator[Hit]:
     for did in context.did:
         event = did.event
         if event.act not in _CHANGES or _own_git(event):
@@ -76,7 +80,7 @@ def persistence_attempt(context: Context) -> Iterator[Hit]:
         for path in _paths(event):
             what = next((name for name, where in _PERSISTENT if where.search(path)), "")
             if what and not _named(did, path):
-                yield _hit(did, f"{what}", f"a place of {what}, “{quote(path, 160)}”", H)
+                yield _hit(did, what, f"“{quote(path, 160)}” ({what})", "change", H)
                 break
 
 
@@ -95,16 +99,16 @@ def _named(did: Did, path: str) -> bool:
     return did.made is not None and witnessed.names_path(did.made, path)
 
 
-def _hit(did: Did, fact: str, what: str, class_: RiskClass) -> Hit:
+def _hit(did: Did, fact: str, what: str, verb: str, class_: RiskClass) -> Hit:
     event, made = did.event, did.made
     refused = event.result != OK
     return Hit(
         subject=did.subject,
         pointer=made.call.parameter if made and class_ is not N else "",
         fact=fact,
-        message=("Unasked, " if made is None else "A call: ")
-        + f"“{quote(event.program or 'the server', 80)}” reached for {what}"
-        + (f"; the kernel refused ({event.result})." if refused else "."),
+        message=f"“{quote(event.program or 'the server', 80)}” tried to {verb} {what}"
+        + (", unasked" if made is None else "")
+        + (f"; the kernel refused ({event.result})." if refused else "; the kernel did it."),
         class_=class_,
         confidence=Confidence.MEDIUM if class_ is N else Confidence.HIGH,
         evidence=Evidence.E4 if refused else None,
@@ -160,6 +164,10 @@ _CONTAINERS = re.compile(r"\b(?:docker|podman|containers?|containerd|kubernetes|
 )
 def container_escape_attempt(context: Context) -> Iterator[Hit]:
     """Operations that only make sense against the machine outside."""
+    yield from witnessed.told_once(_container_escape_attempt(context))
+
+
+def _container_escape_attempt(context: Context) -> Iterator[Hit]:
     speaks = None
     for did in context.did:
         what = _escape(did)
@@ -171,7 +179,7 @@ def container_escape_attempt(context: Context) -> Iterator[Hit]:
             class_ = N if speaks and class_ is H else class_
         elif did.event.act is Act.NAMESPACE and short(did.event.program) in _SANDBOXERS:
             class_ = N
-        yield _hit(did, what, f"{what}, “{quote(did.event.object, 120)}”", class_)
+        yield _hit(did, what, f"{what}, “{quote(did.event.object, 120)}”", "reach for", class_)
 
 
 def _speaks_of_containers(context: Context) -> bool:

@@ -23,7 +23,8 @@ from mcp_sandbox.rules.replies import sent
 from mcp_sandbox.rules.surfaces import quote
 from mcp_sandbox.rules.witnessed import INTERPRETERS, OK, OURS, SHELLS, Learned, short
 
-C, H, N = RiskClass.CRITICAL, RiskClass.HIGH, RiskClass.NOTE
+C, H = RiskClass.CRITICAL, RiskClass.HIGH
+M, N = RiskClass.MEDIUM, RiskClass.NOTE
 
 # --- code that the server brought with it ---------------------------------------------------------
 
@@ -39,14 +40,19 @@ C, H, N = RiskClass.CRITICAL, RiskClass.HIGH, RiskClass.NOTE
         "in the sandbox's /tmp.",
         proof="The kernel started a path that the same session had written, or that lies in a "
         "folder that was empty at the start; or an interpreter with such a path as its program.",
-        quiet_when="The file is only opened (caches of compiled code). A note when ordinary calls "
-        "of the tool do the same, or the tool offers to run code or commands.",
+        quiet_when="The file is only opened (caches of compiled code). A note when the tool offers "
+        "to run code or commands; medium when its ordinary calls hand a script to the interpreter "
+        "that runs the server.",
         fix="Ship what is to be run in the image; run nothing from a writable folder.",
         cwe=(494, 506, 829),
     )
 )
 def drop_and_execute(context: Context) -> Iterator[Hit]:
     """Execs of written files, also through an interpreter."""
+    yield from witnessed.told_once(_drop_and_execute(context))
+
+
+def _drop_and_execute(context: Context) -> Iterator[Hit]:
     learned = Learned(context, _how_dropped)
     for session in context.sessions:
         written: set[str] = set()
@@ -107,7 +113,20 @@ _INLINE = {
 def _how_dropped(event: KernelEvent) -> Hashable | None:
     """What ran it and from which folder: the names of such files are seldom the same twice."""
     path = _dropped(event, set())
-    return (short(event.object) if event.object != path else "", _folder(path)) if path else None
+    return (_runner(event, path), _folder(path)) if path else None
+
+
+def _runner(event: KernelEvent, path: str) -> str:
+    """What was started to run the file; empty when the file itself was."""
+    if event.object == path:
+        return ""
+    return "the loader" if witnessed.is_loader(event.object) else short(event.object)
+
+
+def _own_language(session: Session) -> str:
+    first = witnessed.first_program(session)
+    name = short(first.object) if first else ""
+    return name if name in INTERPRETERS else ""
 
 
 def _folder(path: str) -> str:
@@ -117,14 +136,15 @@ def _folder(path: str) -> str:
 def _drop_hit(context: Context, learned: Learned, did: Did, path: str) -> Hit:
     event, made = did.event, did.made
     refused = event.result != OK
-    through = short(event.object) if event.object != path else ""
+    through = _runner(event, path)
     mild = made is not None and (
-        capability.runs_code(context, made)
-        or capability.runs_commands(context, made)
-        # A tool that hands a script to an interpreter does so whenever it is called.
-        or (bool(through) and made.call.family == VALID)
-        or (bool(through) and learned.in_calls(made, (through, _folder(path))))
+        capability.runs_code(context, made) or capability.runs_commands(context, made)
     )
+    # A tool that hands a script of its own language to its own interpreter whenever it is called.
+    usual = made is not None and (
+        made.call.family == VALID or learned.in_calls(made, (through, _folder(path)))
+    )
+    own = usual and bool(through) and through == _own_language(did.session)
     return Hit(
         subject=did.subject,
         pointer=made.call.parameter if made and not mild else "",
@@ -132,8 +152,8 @@ def _drop_hit(context: Context, learned: Learned, did: Did, path: str) -> Hit:
         message=f"“{quote(path, 160)}”, which the server had written, was "
         + ("to be run; the kernel refused" if refused else "run")
         + (f" by {through}" if through else "")
-        + (", as the tool ordinarily does." if mild else "."),
-        class_=N if mild else H if refused else C,
+        + (", as the tool offers." if mild else ", in ordinary calls." if own else "."),
+        class_=N if mild else M if own else H if refused else C,
         evidence=Evidence.E4 if refused else None,
         session=did.session,
         calls=(made.call,) if made else (),
@@ -157,9 +177,20 @@ def _drop_hit(context: Context, learned: Learned, did: Did, path: str) -> Hit:
 )
 def memfd_execute(context: Context) -> Iterator[Hit]:
     """Execs of memfd objects."""
+    yield from witnessed.told_once(_memfd_execute(context))
+
+
+def _memfd_execute(context: Context) -> Iterator[Hit]:
+    in_memory = {
+        (id(did.session), did.event.window, did.event.call)
+        for did in context.did
+        if did.event.act is Act.MEMFD and did.event.result == OK
+    }
     for did in context.did:
         event = did.event
-        if event.act is not Act.EXEC or not _MEMORY.search(event.object):
+        window = id(did.session), event.window, event.call
+        by_number = _BY_NUMBER.search(event.object) and window in in_memory
+        if event.act is not Act.EXEC or not (_MEMORY.search(event.object) or by_number):
             continue
         refused = event.result != OK
         yield Hit(
@@ -178,6 +209,7 @@ def memfd_execute(context: Context) -> Iterator[Hit]:
 
 
 _MEMORY = re.compile(r"^/?memfd:")
+_BY_NUMBER = re.compile(r"^/(?:proc/(?:self|[0-9]+)|dev)/fd/[0-9]+$")
 
 # --- a shell for somebody else --------------------------------------------------------------------
 
@@ -199,6 +231,10 @@ _MEMORY = re.compile(r"^/?memfd:")
 )
 def reverse_shell(context: Context) -> Iterator[Hit]:
     """Sockets as standard streams, then a shell; prompts at the sink."""
+    yield from witnessed.told_once(_reverse_shell(context))
+
+
+def _reverse_shell(context: Context) -> Iterator[Hit]:
     for session in context.sessions:
         yield from _wired(context, session)
     for arrival in context.arrived:
@@ -272,6 +308,10 @@ _PROMPT = re.compile(
 )
 def miner(context: Context) -> Iterator[Hit]:
     """Stratum in the first bytes."""
+    yield from witnessed.told_once(_miner(context))
+
+
+def _miner(context: Context) -> Iterator[Hit]:
     for arrival in context.arrived:
         match = _STRATUM.search(_first_bytes(arrival.event))
         if match and not _is_ours(arrival, match[0]):

@@ -58,6 +58,10 @@ _CHANGES = frozenset({Act.WRITE, Act.UNLINK, Act.RENAME, Act.LINK, Act.CHMOD, Ac
 )
 def trace_evasion(context: Context) -> Iterator[Hit]:
     """Acts against the tracer, its files and the sink."""
+    yield from witnessed.told_once(_trace_evasion(context))
+
+
+def _trace_evasion(context: Context) -> Iterator[Hit]:
     for did in context.did:
         what, class_ = _tampering(did)
         if what:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from urllib.parse import unquote
 
-from mcp_sandbox.model import Act, CallStatus, KernelEvent, Session, SinkEvent
+from mcp_sandbox.model import RISK_ORDER, Act, CallStatus, KernelEvent, Session, SinkEvent
 from mcp_sandbox.rules.context import VALID, Context, Did, Made
+from mcp_sandbox.rules.registry import Hit
 from mcp_sandbox.rules.replies import said, sent
 
 OK = "ok"
@@ -206,3 +207,21 @@ def programs(context: Context) -> Learned:
 
 def _started_name(event: KernelEvent) -> str | None:
     return program(event) if started(event) else None
+
+
+def told_once(hits: Iterable[Hit]) -> Iterator[Hit]:
+    """Hits without those of hostile input that an ordinary call shows as well, no milder."""
+    kept = list(hits)
+    best: dict[tuple[str, str], int] = {}
+    for hit in kept:
+        if hit.calls and hit.calls[0].family == VALID:
+            key, rank = (hit.subject, hit.fact), _rank(hit)
+            best[key] = min(rank, best.get(key, rank))
+    for hit in kept:
+        hostile = bool(hit.calls) and hit.calls[0].family != VALID
+        if not (hostile and best.get((hit.subject, hit.fact), len(RISK_ORDER)) <= _rank(hit)):
+            yield hit
+
+
+def _rank(hit: Hit) -> int:
+    return RISK_ORDER.index(hit.class_) if hit.class_ else 0
