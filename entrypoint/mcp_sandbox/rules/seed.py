@@ -26,16 +26,14 @@ from mcp_sandbox.model import (
     SinkKind,
 )
 from mcp_sandbox.rules import hosts, witnessed
-from mcp_sandbox.rules.annotations import changes, is_byproduct
-from mcp_sandbox.rules.context import VALID, Arrived, Context, Did
-from mcp_sandbox.rules.registry import Hit, normalised, rule
+from mcp_sandbox.rules.context import Arrived, Context, Did
+from mcp_sandbox.rules.registry import Hit, rule
 from mcp_sandbox.rules.replies import remainder, sent
+from mcp_sandbox.rules.seed_acts import new_processes
 from mcp_sandbox.rules.surfaces import quote
-from mcp_sandbox.rules.witnessed import OK, OURS
+from mcp_sandbox.rules.witnessed import OK
 
 C, H, M, N = RiskClass.CRITICAL, RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE
-MANY_CHANGES = 10
-SHOWN = 5
 _QUIET = "Words that we sent, in whatever form they come back."
 
 
@@ -126,6 +124,10 @@ def _hits(words: list[Word], message: str, evidence: Evidence | None = None) -> 
     )
 
 
+def _program(line: str) -> str:
+    return line.partition(" ")[0].rpartition("/")[2]
+
+
 def _proof(words: list[Word]) -> Evidence | None:
     """E3 when the kernel did one of them, E4 when it refused all, ``None`` without its record."""
     results = {event.result for word in words for event in word.kernel}
@@ -197,7 +199,7 @@ def command_execution(context: Context) -> Iterator[Hit]:
     running = [
         Word("the process list", line, session, None)
         for session in context.sessions
-        for line in _new_processes(session)
+        for line in new_processes(session)
         if _program(line) in _TOOLS
     ]
     yield from _hits(
@@ -215,88 +217,6 @@ _EXECUTION = re.compile(
     r"|spawn (curl|wget|nc|bash|sh|/bin/(?:ba)?sh) E[A-Z]+"
     r"|No such file or directory: '(?:[\w/]*/)?(curl|wget|nc|bash|sh)'"
 )
-
-
-def _program(line: str) -> str:
-    return line.partition(" ")[0].rpartition("/")[2]
-
-
-def _new_processes(session: Session) -> list[str]:
-    start = {normalised(line) for line in session.container.processes_at_start}
-    if not start:
-        return []
-    return [
-        line
-        for line in session.container.processes_at_end
-        if normalised(line) not in start and not witnessed.is_ours(line)
-    ]
-
-
-@rule(
-    RuleInfo(
-        id="seed-filesystem-changes",
-        title="Files changed outside /tmp",
-        class_=N,
-        seed_class=H,
-        evidence=Evidence.E3,
-        what="The article's list: filesystem changes outside /tmp.",
-        proof="The engine's diff of the container; the kernel's record of changes, those included "
-        "that only the read-only root refused.",
-        quiet_when="The change is /tmp or below it, or a mount point that the engine makes; in the "
-        "kernel's record also caches, logs, locks and compiled code.",
-        fix="Write to /tmp, or to a folder that the user mounts.",
-        cwe=(732,),
-    )
-)
-def filesystem_changes(context: Context) -> Iterator[Hit]:
-    """HIGH, first line."""
-    for session in context.sessions:
-        if paths := _changed(session):
-            yield Hit(
-                subject="server",
-                fact="changes",
-                message=f"{len(paths)} changes outside /tmp: {quote(', '.join(paths), 400)}.",
-                session=session,
-            )
-    tried = [
-        did
-        for did in context.did
-        if changes(did.event)
-        and did.event.object.startswith("/")
-        and not did.event.object.startswith(OURS)
-        and not is_byproduct(did.event.object)
-    ]
-    if tried:
-        paths = sorted({did.event.object for did in tried})
-        first = min(tried, key=lambda did: (did.event.result != OK, did.event.object))
-        yield Hit(
-            subject="server",
-            fact="changes",
-            message="The kernel's record has changes outside /tmp, done or refused: "
-            f"{quote(', '.join(paths[:SHOWN]), 400)}.",
-            evidence=None if first.event.result == OK else Evidence.E4,
-            session=first.session,
-            calls=(first.made.call,) if first.made else (),
-            kernel=(first.event,),
-        )
-
-
-_MOUNT_POINTS = frozenset(
-    {"/dev", "/dev/console", "/etc", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/proc"}
-    | {"/sys", "/run", "/tmp", "/.dockerenv"}  # noqa: S108 - a name in a list, nothing is written
-)
-
-
-def _changed(session: Session) -> list[str]:
-    """Paths outside /tmp; a folder only when nothing in it is named."""
-    paths = [
-        one.path
-        for one in session.container.changes
-        if one.path not in _MOUNT_POINTS and not one.path.startswith("/tmp/")  # noqa: S108
-    ]
-    return sorted(
-        path for path in paths if not any(other.startswith(path + "/") for other in paths)
-    )
 
 
 @rule(
@@ -323,47 +243,6 @@ def code_words(context: Context) -> Iterator[Hit]:
 
 
 _CODE = re.compile(r"\b(exec)\(|\b(spawn)(?:Sync|ed|ing)?\b|\b(child_process)\b|\b(subprocess)\b")
-
-
-@rule(
-    RuleInfo(
-        id="seed-child-process",
-        title="The process list shows new children",
-        class_=N,
-        seed_class=H,
-        evidence=Evidence.E3,
-        what="The article's list: the process list shows unexpected child processes.",
-        proof="The engine's process list after the first answer and after the last call; the "
-        "kernel's record of programs started in calls with hostile input.",
-        quiet_when="The processes are those of the start, or of the tool's ordinary calls.",
-        fix="Wait for the processes you start.",
-        cwe=(772,),
-    )
-)
-def child_process(context: Context) -> Iterator[Hit]:
-    """HIGH, third line."""
-    for session in context.sessions:
-        if new := _new_processes(session):
-            yield Hit(
-                subject="server",
-                fact="children",
-                message=f"New at the end: {quote('; '.join(new[:SHOWN]), 400)}.",
-                session=session,
-            )
-    learned = witnessed.programs(context)
-    for did in context.did:
-        if did.made is None or did.made.call.family == VALID or not witnessed.started(did.event):
-            continue
-        name = witnessed.program(did.event)
-        if not (learned.unprompted(name) or learned.in_calls(did.made, name)):
-            yield Hit(
-                subject="server",
-                fact="children",
-                message=f"Hostile input started “{quote(_by_kernel(did).text, 160)}”.",
-                session=did.session,
-                calls=(did.made.call,),
-                kernel=(did.event,),
-            )
 
 
 @rule(
@@ -463,29 +342,3 @@ _REFUSED = re.compile(
     + r")\b",
     re.IGNORECASE,
 )
-
-
-@rule(
-    RuleInfo(
-        id="seed-many-changes",
-        title="More than ten files changed",
-        class_=N,
-        seed_class=M,
-        evidence=Evidence.E3,
-        what="The article's list: more than 10 filesystem changes.",
-        proof="The engine's diff of the container, which does not see what is in memory (/tmp).",
-        quiet_when=f"{MANY_CHANGES} changes or fewer.",
-        fix="Clean up what a call leaves behind.",
-    )
-)
-def many_changes(context: Context) -> Iterator[Hit]:
-    """MEDIUM, third line."""
-    for session in context.sessions:
-        count = len(session.container.changes)
-        if count > MANY_CHANGES:
-            yield Hit(
-                subject="server",
-                fact="many",
-                message=f"The engine's diff lists {count} changes.",
-                session=session,
-            )
