@@ -24,6 +24,7 @@ LAYERS: dict[str, int] = {
     "warden": 2,
     "probe": 2,
     "planted": 2,
+    "trace": 2,
     "locate": 2,
     "rules": 2,
     "coverage": 2,
