@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mcp_sandbox.endpoints import all_allowed
-from mcp_sandbox.warden import datagrams, netns
+from mcp_sandbox.warden import datagrams, netns, packetlog
 from mcp_sandbox.warden.collect import Collector, NotCollected
 from mcp_sandbox.warden.events import Recorder
 from mcp_sandbox.warden.loop import Loop
@@ -163,9 +163,12 @@ def sink(
     tcp = listeners(ipv6=ipv6)
     port = tcp[0].getsockname()[1]
     prepared = netns.prepare(port, ipv6=ipv6, tproxy=tproxy)
-    if prepared.trouble:
-        recorder.trouble(prepared.trouble)
     names = Names(ipv6=ipv6)
+    logged = _log_packets(loop, recorder, names, datagrams=not prepared.tproxy)
+    if not prepared.tproxy and not logged:
+        recorder.trouble(
+            f"datagrams are seen on port 53 only, for the kernel has no tproxy: {prepared.why}"
+        )
     destination = _local if prepared.tproxy else netns.original_destination
     streams = Streams(
         loop,
@@ -180,6 +183,19 @@ def sink(
         loop.watch(listener, lambda one=listener: streams.accept(one))  # type: ignore[misc]
         sock = datagrams.open_socket(listener.family, port, tproxy=prepared.tproxy)
         loop.watch(sock, lambda one=sock: packets.read(one))  # type: ignore[misc]
+
+
+def _log_packets(loop: Loop, recorder: Recorder, names: Names, *, datagrams: bool) -> bool:
+    """See pings and the like too, where the kernel can show them."""
+    if not netns.add(packetlog.rules(datagrams=datagrams)):
+        return False
+    try:
+        sock = packetlog.open_socket()
+    except OSError:
+        return False
+    log = packetlog.PacketLog(recorder, names)
+    loop.watch(sock, lambda: log.read(sock))
+    return True
 
 
 def _handler(options: argparse.Namespace, recorder: Recorder) -> Handler | None:
@@ -209,7 +225,7 @@ def _local(sock: socket.socket) -> tuple[str, int]:
 def run(options: argparse.Namespace, recorder: Recorder) -> int:
     """Everything from set-up to ``end``; the exit code."""
     loop = Loop()
-    ipv6 = netns.has_ipv6()
+    ipv6 = options.sink and netns.has_ipv6()
     collector = None
     handler = None
     try:

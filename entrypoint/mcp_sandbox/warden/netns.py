@@ -22,7 +22,7 @@ REPLY_MARK = 0x6D6370
 _PROC_V6 = Path("/proc/sys/net/ipv6/conf/lo/disable_ipv6")
 _SECONDS = 20
 
-_EXEMPT = f"""
+EXEMPT = f"""
     ip daddr {{ 127.0.0.0/8, {OWN_V4} }} accept
     ip6 daddr {{ ::1, {OWN_V6} }} accept"""
 
@@ -36,8 +36,8 @@ class Prepared:
     """What the kernel could do."""
 
     tproxy: bool
-    """False: TCP and DNS only, and a datagram's first destination is not known."""
-    trouble: str = ""
+    """False: TCP and DNS only, and of a question it is not known whom it was for."""
+    why: str = ""
 
 
 def has_ipv6() -> bool:
@@ -56,7 +56,7 @@ table inet mcp_sandbox {{
   }}
   chain sink {{
     type filter hook prerouting priority mangle; policy accept;
-    meta mark {REPLY_MARK} accept{_EXEMPT}
+    meta mark {REPLY_MARK} accept{EXEMPT}
     meta nfproto ipv4 meta l4proto {{ tcp, udp }} tproxy ip to 127.0.0.1:{port} accept
     {six if ipv6 else ""}
   }}
@@ -69,7 +69,7 @@ def with_redirect(port: int) -> str:
     return f"""
 table inet mcp_sandbox {{
   chain sink {{
-    type nat hook output priority dstnat; policy accept;{_EXEMPT}
+    type nat hook output priority dstnat; policy accept;{EXEMPT}
     meta l4proto tcp redirect to :{port}
     udp dport 53 redirect to :{port}
   }}
@@ -94,8 +94,16 @@ def prepare(port: int, *, ipv6: bool, tproxy: bool = True) -> Prepared:
         else:
             return Prepared(tproxy=True)
     _run("nft", "-f", "-", text=with_redirect(port))
-    trouble = f"datagrams are seen on port 53 only, because tproxy does not work here: {why}"
-    return Prepared(tproxy=False, trouble=trouble)
+    return Prepared(tproxy=False, why=why)
+
+
+def add(rules: str) -> bool:
+    """Whether the kernel takes more rules."""
+    try:
+        _run("nft", "-f", "-", text=rules)
+    except NotPrepared:
+        return False
+    return True
 
 
 def _run(*command: str, text: str = "") -> None:
