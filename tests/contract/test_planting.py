@@ -126,4 +126,5 @@ def test_every_planted_file_is_there_with_its_content(run: Run, git_image: Image
     found = {hit.place for hit in Matcher(bait).find(text.encode("latin-1"))}
     missing = {f"file:{path}" for path in unplanted}
     assert found == set(bait.places) - missing
-    assert set(unplanted) <= bait.links.keys(), "every file found its place"
+    elsewhere = {path for path in unplanted if not path.startswith("/tmp/")}
+    assert elsewhere <= bait.links.keys(), "every file found its place"
