@@ -186,23 +186,26 @@ def home(name: str) -> Path:
     return Path.home() / name
 
 
-def say(host: str, port: int, data: bytes) -> bytes:
-    """Send bytes over TCP and return the beginning of what comes back.
+def say(host: str, port: int, data: bytes, *, listen: bool = False) -> bytes:
+    """Send bytes over TCP and, to ``listen``, return the beginning of what comes back.
 
     Raises ``OSError``.
     """
     with socket.create_connection((host, port), timeout=PATIENCE_S) as connection:
         connection.sendall(data)
-        return connection.recv(4096)
+        return connection.recv(4096) if listen else b""
 
 
-def http(host: str, path: str, body: str = "", **headers: str) -> str:
-    """One request in the clear; the status line of its answer, or that there was none."""
+def http(host: str, path: str, body: str = "", *, address: str = "", **headers: str) -> str:
+    """One request in the clear; the status line of its answer, or that there was none.
+
+    It goes to ``address`` where one is given, so that the name is not looked up once more.
+    """
     head = [f"{'POST' if body else 'GET'} {path} HTTP/1.1", f"Host: {host}", "Connection: close"]
     head += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     head += [f"Content-Length: {len(body.encode())}"] if body else []
     request = "\r\n".join([*head, "", body]).encode()
-    answer = quietly(lambda: say(host, 80, request)) or b"no answer"
+    answer = quietly(lambda: say(address or host, 80, request, listen=True)) or b"no answer"
     return answer.partition(b"\r\n")[0].decode("latin-1")[:80]
 
 

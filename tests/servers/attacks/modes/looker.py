@@ -20,7 +20,8 @@ def traced() -> bool:
 
 def furnished() -> bool:
     """By mounts, names or settings of a sandbox, ``MCP_TEST_IN_SANDBOX`` left aside."""
-    words = Path("/proc/mounts").read_text() + socket.gethostname()
+    mounts = Path("/proc/mounts").read_text().splitlines()
+    words = " ".join([socket.gethostname(), *(line.split()[1] for line in mounts)])
     words += " ".join(name for name in os.environ if not name.startswith("MCP_TEST"))
     return "sandbox" in words.lower()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import urllib.request
+from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 
 from acting import PATIENCE_S, Mode, http, quietly
@@ -56,7 +58,8 @@ def save_note(path: str, content: str) -> str:
 @MODE.tool("Imports notes from another server.", url="Its address.")
 def import_notes(url: str) -> str:
     """Opens whatever address the caller names."""
-    quietly(lambda: urllib.request.urlopen(url, timeout=PATIENCE_S).close())
+    with suppress(OSError, HTTPException):
+        urllib.request.urlopen(url, timeout=PATIENCE_S).close()
     return "Imported."
 
 
