@@ -170,17 +170,15 @@ def test_a_program_that_the_kernel_refuses_ends_as_it_does_untraced(sandbox: Ope
         " && chmod 755 /x /y\n"
     )
     for program in ("/x", "/y"):
+        said = set()
         with sandbox((program,), image=image) as opened:
-            for tracing in (Tracing.NONE, *WATCHED):
-                outcome = ""
-                try:
-                    server = start(opened, tracing)
-                    read_to_end(server.stream)
-                    facts = server.finish()
-                    outcome = f"{facts.exit_code} {facts.stderr}"
-                except EngineFailed as error:
-                    outcome = f"{error.what} {error.detail}"
-                print(program, tracing, outcome)
+            for tracing in Tracing:
+                server = start(opened, tracing)
+                read_to_end(server.stream)
+                facts = server.finish()
+                assert (facts.stop, bool(facts.exit_code)) == (StopStage.EXITED, True)
+                said.add(facts.stderr.strip())
+        assert len(said) == 1, said
 
 
 def test_an_unreadable_program_is_decoded_from_outside(sandbox: Open, build: Build):

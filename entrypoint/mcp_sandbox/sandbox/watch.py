@@ -55,6 +55,11 @@ class Recorded:
     trace_bytes: int = 0
 
 
+_REFUSALS = frozenset(f"exited with {code}" for code in (125, 126, 127))
+"""How the gate ends when there is nothing that it could become. A program that the kernel then
+refuses has been started as far as any engine is concerned, and has failed."""
+
+
 class Opened(StrEnum):
     """What became of a gate that was opened."""
 
@@ -180,7 +185,7 @@ class Watch:
         """Open the gate; returns what became of it. Raises ``EngineFailed``."""
         self._send({"do": "go"})
         self._until(lambda _: self.trace.execs > 0 or bool(self.trace.exit), within)
-        if self.trace.execs > 0:
+        if self.trace.execs > 0 or (self.trace.exit and self.trace.exit not in _REFUSALS):
             return Opened.SERVER
         return Opened.REFUSED if self.trace.exit else Opened.UNKNOWN
 
