@@ -10,7 +10,7 @@ from mcp_sandbox.warden import dns
 from mcp_sandbox.warden.events import Recorder
 from mcp_sandbox.warden.names import Names
 from mcp_sandbox.warden.netns import REPLY_MARK
-from mcp_sandbox.warden.streams import FIRST, record_questions
+from mcp_sandbox.warden.talks import FIRST, record_questions
 
 # linux/in.h, linux/in6.h, asm-generic/socket.h: not all of them are in the socket module.
 _IP_TRANSPARENT = 19

@@ -19,7 +19,7 @@ from mcp_sandbox.warden import http, tls
 from mcp_sandbox.warden.authority import MAX_NAMES, Authority, AuthorityFailed, publish
 from mcp_sandbox.warden.egress.outlet import Outlet
 from mcp_sandbox.warden.events import Recorder
-from mcp_sandbox.warden.streams import FIRST, MAX_RAW, Connection
+from mcp_sandbox.warden.talks import FIRST, MAX_RAW, Connection
 
 MAX_THREADS = 64
 """Such connections at once."""

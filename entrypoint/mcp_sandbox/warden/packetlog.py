@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from mcp_sandbox.warden import netns
 from mcp_sandbox.warden.events import Recorder
 from mcp_sandbox.warden.names import Names
-from mcp_sandbox.warden.streams import FIRST
+from mcp_sandbox.warden.talks import FIRST
 
 GROUP = 77
 

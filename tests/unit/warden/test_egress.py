@@ -22,7 +22,7 @@ from mcp_sandbox.warden.egress.outlet import Outlet
 from mcp_sandbox.warden.egress.requests import MAX_RAW, MAX_RECORD, Requests
 from mcp_sandbox.warden.egress.splice import MAX_LINE, Bounds
 from mcp_sandbox.warden.handler import Handler, Threads
-from mcp_sandbox.warden.streams import Connection
+from mcp_sandbox.warden.talks import Connection
 
 HERE = "127.0.0.1"
 PATIENCE = 30.0
@@ -360,7 +360,8 @@ def test_bytes_are_bounded_over_all_connections(world: World):
 
 def test_a_silent_connection_is_cut(world: World):
     host = world.host()
-    _, connection = world.gateway(host.endpoint, idle=0.05).open(host.endpoint)
+    _, connection = world.gateway(host.endpoint, idle=1.0).open(host.endpoint)
+    Client(connection).ask(get())
     assert connection.recv(1) == b""
     connection.close()
 
