@@ -260,6 +260,26 @@ def test_other_protocols_show_their_first_bytes(pod: Pod):
     assert b"uid=0" in by_port[4444]
 
 
+def test_what_is_still_open_at_the_end_is_written_down(pod: Pod):
+    pod.run("""
+        import os, time
+        if os.fork() == 0:
+            os.setsid()
+            for number in range(3):
+                os.close(number)
+            kept = [socket.create_connection(("45.1.2.3", port)) for port in (1001, 1002, 1003)]
+            kept[1].send(b"\\x16\\x03\\x01\\x02\\x00")
+            kept[2].send(b"GET / HTTP/1.1\\r\\nX-Half: ye")
+            udp("8.8.8.8", 9, b"all sent")
+            time.sleep(60)
+    """)
+    # The sink is told to finish as soon as all has been sent.
+    pod.until("udp")
+    assert pod.finish() == 0
+    said = {one["port"]: one.get("text", one.get("first")) for one in pod.of("tcp", "http")}
+    assert said == {1001: "", 1002: "1603010200", 1003: "GET / HTTP/1.1\r\nX-Half: ye"}
+
+
 def test_listeners_of_the_server_change_nothing(pod: Pod):
     told = pod.run("""
         kept = []

@@ -11,7 +11,16 @@ from mcp_sandbox.warden import tls
 from mcp_sandbox.warden.events import Recorder
 from mcp_sandbox.warden.loop import Loop, Task, Wait
 from mcp_sandbox.warden.names import Names
-from mcp_sandbox.warden.talks import DNS, RAW_SECONDS, SILENCE, Connection, Talks, drain, peek
+from mcp_sandbox.warden.talks import (
+    DNS,
+    MAX_RAW,
+    RAW_SECONDS,
+    SILENCE,
+    Connection,
+    Talks,
+    drain,
+    peek,
+)
 
 MAX_OPEN = 256
 MAX_CONNECTIONS = 5_000
@@ -102,6 +111,10 @@ class Streams:
             self._talks.note_raw(connection, b"", 0, note=error.strerror or "error")
         finally:
             if not handed:
+                if not connection.noted:
+                    # Cut off before anything was understood: what is there is what was said.
+                    said = peek(connection.sock, MAX_RAW)
+                    self._talks.note_raw(connection, said, len(said))
                 connection.sock.close()
 
     def _converse(self, connection: Connection) -> Generator[Wait, bool, bool]:
@@ -158,6 +171,7 @@ class Streams:
         if hello is None:
             yield from self._talks.serve_raw(connection, bytearray())
             return False
+        connection.noted = True
         self._recorder.record(
             "tls",
             connection.at,

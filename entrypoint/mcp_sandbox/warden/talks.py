@@ -49,6 +49,8 @@ class Connection:
     address: str
     port: int
     host: str
+    noted: bool = False
+    """Something of it is written down."""
     at: float = field(default_factory=time.time)
     ends: float = field(default_factory=lambda: time.monotonic() + TOTAL_SECONDS)
 
@@ -99,6 +101,7 @@ class Talks:
             self._note_http(connection, request)
 
     def _note_http(self, connection: Connection, request: http.Request) -> None:
+        connection.noted = True
         host, port = request.authority or (connection.host, connection.port)
         self._recorder.record(
             "http",
@@ -144,6 +147,7 @@ class Talks:
         self, connection: Connection, raw: bytes | bytearray, size: int, note: str = ""
     ) -> None:
         """Write down what was said, as hex."""
+        connection.noted = True
         self._recorder.record(
             "tcp",
             connection.at,
@@ -194,6 +198,7 @@ class Talks:
                 del buffer[: 2 + size]
                 asked += 1
                 answered += len(questions)
+                connection.noted = True
                 record_questions(self._recorder, questions, connection.at, connection.address)
                 _send(sock, len(reply).to_bytes(2, "big") + reply)
         finally:
