@@ -25,7 +25,7 @@ from mcp_sandbox.trace.record import (
 from mcp_sandbox.trace.text import LONGEST, POINTER, STRING, TEXT, decode, join, path_of, unquote
 
 _PLAIN_OPEN = re.compile(
-    rb'openat\((AT_FDCWD|\d+)<(/[^<>"]*+)>, "([^"\\]++(?:\\.[^"\\]*+)*+)", '
+    rb'openat\((AT_FDCWD|\d+)<(/[^<>"]*+)>, "((?!")[^"\\]*+(?:\\.[^"\\]*+)*+)", '
     rb"([A-Z_|]+)(?:, 0[0-7]*)?\) = "
     rb"(?:\d+<(/[^<>]*+)>|-1 (E[A-Z0-9]+) \([^()\"<>]*\))",
     re.DOTALL,

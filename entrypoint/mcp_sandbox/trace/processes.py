@@ -21,6 +21,8 @@ class Process:
     guessed: bool = False
     """Seen before the call that made it came back; its parent is the likely one."""
     executed: bool = False
+    inner: int = 0
+    """Its number as it sees it itself, in the folder of processes; 0 is not known."""
 
     def descends_from(self, other: Process) -> bool:
         """Whether ``other`` made this process, or one of those that made it."""
@@ -57,8 +59,8 @@ class Processes:
         """A fork has begun: the child may be heard of before the call comes back."""
         self._latest = (parent, thread)
 
-    def forked(self, parent: Process, task: int, *, thread: bool) -> None:
-        """A fork came back with the number of its child."""
+    def forked(self, parent: Process, task: int, inner: int, *, thread: bool) -> None:
+        """A fork came back with the number of its child, and the number that its maker got."""
         child = self._tasks.get(task)
         if child is None:
             child = parent if thread else Process(task, parent, parent.program, parent.folder)
@@ -70,6 +72,8 @@ class Processes:
             child.parent = parent
             if not child.executed:
                 child.program = parent.program
+        if child is not None and not thread:
+            child.inner = inner
 
     def ended(self, task: int) -> Process | None:
         """Forget a task. The process when this was its first task, the one it is named after."""

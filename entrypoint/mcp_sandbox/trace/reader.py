@@ -225,6 +225,8 @@ class Reader:
             return
         if call.opaque and len(self._opaque) < MOST_OPAQUE:
             self._opaque.setdefault(process.program or UNKNOWN)
+        if name.startswith("/proc/"):
+            name = self._own(process, name)
         result, argv, detail, other = call.result, call.argv, call.detail, call.other
         events.append(Event(line, at, task, call.act, name, result, program, argv, detail, other))
         for further in call.more:
@@ -254,6 +256,14 @@ class Reader:
         asked = call.detail or (call.object if name != call.object else "")
         return call._replace(object=cut(name), other=cut(other), detail=cut(asked))
 
+    def _own(self, process: Process, name: str) -> str:
+        """A process's own entries under ``self``: its number says nothing and is never the same."""
+        own = process.inner
+        if not own and (self._inside or process.pid == self._first):
+            own = process.pid if self._inside else 1
+        prefix = f"/proc/{own}/"
+        return f"/proc/self/{name[len(prefix) :]}" if name.startswith(prefix) else name
+
     def _executed(self, process: Process, task: int, call: Call) -> bool:
         """Whether to tell of an exec. The process runs another program if it went well."""
         if call.result != "ok":
@@ -269,7 +279,7 @@ class Reader:
     def _forked(self, process: Process, call: Call) -> None:
         """Take in the child, if the record has the number that the tracer knows it by."""
         if self._inside or call.translated:
-            self._processes.forked(process, call.number, thread=call.thread)
+            self._processes.forked(process, call.number, call.inner, thread=call.thread)
         else:
             self._processes.forking(process, thread=call.thread)
 

@@ -58,6 +58,8 @@ class Call(NamedTuple):
     """The tracer could not read the argument, and the call is not one that fails for that."""
     number: int = 0
     """Process of a fork or of a target, as the tracer numbers it if ``translated``."""
+    inner: int = 0
+    """That process as the caller numbers it."""
     translated: bool = False
     thread: bool = False
     more: tuple[Call, ...] = ()

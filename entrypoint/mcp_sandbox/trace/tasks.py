@@ -121,6 +121,7 @@ def _fork(body: bytes, result: Result) -> Call | None:
         detail="clone" if spaces else "",
         kind=Kind.FORK if result.ok else Kind.PLAIN,
         number=number,
+        inner=int(result.value) if result.ok else 0,
         translated=result.own is not None,
         thread=b"CLONE_THREAD" in body,
     )
