@@ -672,6 +672,17 @@ def test_nothing_is_held_for_long(piece: bytes):
         assert len(reader._record) <= MAX_RECORD
 
 
+@pytest.mark.parametrize(
+    ("before", "piece"), [(b"", b"1;"), (b"0\r\n", b"X: y\r\n"), (b"0\r\n", b"x")]
+)
+def test_sizes_and_trailers_without_an_end_are_given_up(before: bytes, piece: bytes):
+    reader = Requests()
+    reader.feed(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + before)
+    for _ in range(20_000):
+        reader.feed(piece)
+    assert reader.opaque
+
+
 # --- threads --------------------------------------------------------------------------------------
 
 
