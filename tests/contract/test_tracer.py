@@ -293,9 +293,10 @@ def answers(engine: Engine, image: ImageFacts, profile: str) -> dict[str, int]:
 
 
 def test_the_profile_permits_nothing_that_the_engine_refuses(
-    engine: Engine, attacker: ImageFacts, helper_image: str
+    engine: Engine, attacker: ImageFacts, helper_image: str, other_label: str
 ):
-    ours = answers(engine, attacker, prepare(engine, helper_image, {}).seccomp)
+    labels = {other_label: "run", "dev.mcp-sandbox.role": "helper"}
+    ours = answers(engine, attacker, prepare(engine, helper_image, labels).seccomp)
     theirs = answers(engine, attacker, "")
     free = answers(engine, attacker, "unconfined")
     refusals = (errno.EPERM, errno.ENOSYS)
@@ -371,7 +372,10 @@ def other_label(
 def test_a_runs_end_keeps_the_bundle_and_a_clean_takes_it(
     engine: Engine, other_label: str, helper_image: str
 ):
-    made = prepare(engine, helper_image, {other_label: "run"})
+    role = {"dev.mcp-sandbox.role": "helper"}
+    made = prepare(engine, helper_image, {other_label: "run"} | role)
+    with pytest.raises(docker.errors.APIError, match="in use"):
+        engine.api.remove_volume(made.volume)
     engine.clean("run")
     engine.sweep(-(10**9))
     assert labelled(engine, other_label) == [made.volume]
@@ -380,8 +384,9 @@ def test_a_runs_end_keeps_the_bundle_and_a_clean_takes_it(
 
 def test_two_runs_at_once_share_one_bundle(engine: Engine, other_label: str, helper_image: str):
     made = []
+    labels = {other_label: "run", "dev.mcp-sandbox.role": "helper"}
     threads = [
-        threading.Thread(target=lambda: made.append(prepare(engine, helper_image, {})))
+        threading.Thread(target=lambda: made.append(prepare(engine, helper_image, labels)))
         for _ in range(3)
     ]
     for thread in threads:
@@ -405,7 +410,8 @@ def test_a_damaged_bundle_is_made_anew(
         {"Image": BASE, "Cmd": ["true"], "HostConfig": {"Mounts": mounts}}
     )
     engine.api.remove_container(made["Id"])
-    assert prepare(engine, helper_image, {}).volume == name
+    role = {"dev.mcp-sandbox.role": "helper"}
+    assert prepare(engine, helper_image, {other_label: "run"} | role).volume == name
 
 
 def test_an_image_that_is_not_ours_is_named(engine: Engine, base_image: ImageFacts):
@@ -461,7 +467,8 @@ def test_an_interruption_in_any_phase_leaves_nothing(  # noqa: PLR0917 - fixture
         with pytest.raises(KeyboardInterrupt):
             start(opened, tracing)
         assert reached == [phase]
-        assert labelled(engine, f"{engine_module.RUN_LABEL}={run_id}") == []
+        # One container holds the tracer's volume as long as the sandbox is open.
+        assert len(labelled(engine, f"{engine_module.RUN_LABEL}={run_id}")) == 1
 
 
 def test_leaving_the_sandbox_removes_a_pod_that_still_runs(
@@ -470,8 +477,8 @@ def test_leaving_the_sandbox_removes_a_pod_that_still_runs(
     with sandbox(("cat",), network=Network.SINK) as opened:
         for tracing in Tracing:
             start(opened, tracing)
-        # Three servers and wardens, a tracer, two channels.
-        assert len(labelled(engine, f"{engine_module.RUN_LABEL}={run_id}")) == 9
+        # Three servers and wardens, a tracer, two channels, and what holds the tracer's volume.
+        assert len(labelled(engine, f"{engine_module.RUN_LABEL}={run_id}")) == 10
 
 
 def test_without_ipv6_the_server_is_started_all_the_same(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+from http import HTTPStatus
 from pathlib import Path
 
 import docker.errors
@@ -44,6 +44,9 @@ def labelled(engine: Engine, label: str) -> list[str]:
 
 
 def remove_bundle(engine: Engine, image: str, label: str = RUN_LABEL) -> None:
-    """Remove the volume with the tracer, which outlives a run, if runs made one of that image."""
-    with contextlib.suppress(docker.errors.NotFound):
+    """Remove the volume with the tracer, which outlives a run, unless another run holds it."""
+    try:
         engine.api.remove_volume(volume_name(image, label))
+    except docker.errors.APIError as error:
+        if error.status_code not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
+            raise

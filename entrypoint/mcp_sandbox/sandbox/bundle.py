@@ -11,12 +11,11 @@ created.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import tarfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import docker.errors
@@ -50,18 +49,25 @@ class Bundle:
 
 
 def prepare(engine: Engine, image: str, labels: Mapping[str, str]) -> Bundle:
-    """Fill the volume of this image, unless it is there. ``labels`` are the run's.
+    """Fill the volume of this image, unless it is there, and hold it.
 
-    Raises ``EngineFailed`` when the image is not there or none of ours, or the volume stays wrong.
+    A container that is never started holds it, so that nobody removes it between two servers; it
+    has ``labels``, the run's, and goes with the run. Raises ``EngineFailed`` when the image is not
+    there or none of ours, or the volume stays wrong.
     """
     with engine.guard(f"The helper image {image!r} cannot be used"):
         id_ = str(engine.api.inspect_image(image)["Id"])
     name = volume_name(id_, RUN_LABEL)
     for last in (False, True):
-        with _filled(engine, name, id_, labels) as container:
+        container = _holder(engine, name, id_, labels)
+        try:
             manifest = _file(engine, container, MANIFEST)
             if _whole(engine, container, manifest):
                 return Bundle(name, seccomp.profile(_file(engine, container, SECCOMP)))
+        except BaseException:
+            engine.remove_container(container)
+            raise
+        engine.remove_container(container)
         if not last:  # left half full, by an engine that was ended
             with engine.guard(f"The volume {name} is damaged and cannot be removed"):
                 engine.api.remove_volume(name)
@@ -76,8 +82,7 @@ def volume_name(image: str, label: str) -> str:
     return f"mcp-sandbox-bundle-{hashlib.sha256(f'{label} {image}'.encode()).hexdigest()[:16]}"
 
 
-@contextlib.contextmanager
-def _filled(engine: Engine, name: str, image: str, labels: Mapping[str, str]) -> Iterator[str]:
+def _holder(engine: Engine, name: str, image: str, labels: Mapping[str, str]) -> str:
     """A container of our image, never started, with the volume where the bundle was made."""
     with engine.guard("The volume of the tracer cannot be made"):
         engine.made(
@@ -93,10 +98,7 @@ def _filled(engine: Engine, name: str, image: str, labels: Mapping[str, str]) ->
             },
         }
         created = engine.made(lambda: engine.api.create_container_from_config(request))
-    try:
-        yield str(created["Id"])
-    finally:
-        engine.remove_container(str(created["Id"]))
+    return str(created["Id"])
 
 
 def _whole(engine: Engine, container: str, manifest: bytes) -> bool:

@@ -21,7 +21,7 @@ from mcp_sandbox.model import Network, Tracing
 from mcp_sandbox.sandbox import spec as spec_
 from mcp_sandbox.sandbox.engine import Engine, explain
 from mcp_sandbox.sandbox.helper import HelperSpec
-from mcp_sandbox.sandbox.pod import Ties, TracerSpec, WardenSpec
+from mcp_sandbox.sandbox.pod import BUNDLE_MOUNT, Ties, TracerSpec, WardenSpec
 from mcp_sandbox.sandbox.stream import AttachedStream, HeadTail, open_attached
 from mcp_sandbox.sandbox.watch import Opened, Trace, Watch
 
@@ -235,6 +235,8 @@ class Pod:
             except docker.errors.APIError as error:
                 if _NO_IPV6 in explain(error) and self.ties.ipv6:
                     raise NoIpv6 from error
+                if BUNDLE_MOUNT in explain(error):  # what is ours is missing, not what is theirs
+                    raise
                 raise ServerNotStarted(
                     "The engine could not start the server.", detail=explain(error)
                 ) from error
