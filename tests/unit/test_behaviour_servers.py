@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from mcp_types.methods import validate_server_result
 
+from mcp_sandbox.rules import ALL
 from support import acting, corpus
 
 VERSION = "2025-11-25"
@@ -150,3 +151,15 @@ def test_every_attack_has_an_outcome() -> None:
         for attack in expect["attacks"].values():
             assert attack.keys() <= {"seen", "finding", "excused"}
             assert attack.get("seen") or attack.get("finding")
+
+
+def test_every_expected_rule_exists() -> None:
+    named: set[str] = set()
+    for expect in acting.expectations("behaviour").values():
+        for subjects in (expect.get("must", {}), expect.get("near", {})):
+            named.update(*subjects.values())
+    for expect in acting.expectations("attacks").values():
+        for attack in expect["attacks"].values():
+            named.update(attack.get("finding", []))
+    known = {one.id for one in ALL}
+    assert {rule for one in named for rule in one.split("|")} - known == set()
