@@ -22,8 +22,9 @@ from mcp_sandbox.sandbox import spec as spec_
 from mcp_sandbox.sandbox.engine import Engine, explain
 from mcp_sandbox.sandbox.helper import HelperSpec
 from mcp_sandbox.sandbox.pod import BUNDLE_MOUNT, Ties, TracerSpec, WardenSpec
+from mcp_sandbox.sandbox.spool import Trace
 from mcp_sandbox.sandbox.stream import AttachedStream, HeadTail, open_attached
-from mcp_sandbox.sandbox.watch import Opened, Trace, Watch
+from mcp_sandbox.sandbox.watch import Opened, Watch
 
 ATTACH_TIMEOUT = 15.0
 """Seconds until a tracer outside has attached."""

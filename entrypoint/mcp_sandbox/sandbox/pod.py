@@ -239,5 +239,7 @@ class TracerSpec:
             "PidsLimit": 16,
             "Mounts": [{"Type": "volume", "Source": self.channel, "Target": CHANNEL}],
         }
-        command = [*_strace(TRACER), *STRACE, "-o", f"{CHANNEL}/log", "-p", str(self.pid)]
+        # It sees the host's process ids: beside the server's own, in results, stand those.
+        numbers = "--decode-pids=pidns"
+        command = [*_strace(TRACER), numbers, *STRACE, "-o", f"{CHANNEL}/log", "-p", str(self.pid)]
         return _body(self.image, self.labels, host) | {"Entrypoint": command, "Cmd": None}

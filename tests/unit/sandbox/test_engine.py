@@ -17,7 +17,7 @@ from mcp_sandbox import sandbox as sandbox_module
 from mcp_sandbox.errors import EngineUnavailable
 from mcp_sandbox.model import ImageFacts, LaunchFacts, Limits
 from mcp_sandbox.sandbox import Engine, Sandbox
-from mcp_sandbox.sandbox.helper import HelperSpec
+from mcp_sandbox.sandbox.helper import End, HelperSpec
 
 
 class HalfGone(http.server.BaseHTTPRequestHandler):
@@ -106,3 +106,12 @@ def test_the_helper_gets_two_capabilities_and_no_more():
     command = spec.body()["Cmd"]
     assert isinstance(command, list)
     assert command[1:] == ["./tmp", "./data"]
+
+
+def test_the_helper_that_ends_a_server_may_send_signals_and_nothing_else():
+    body = HelperSpec("image", "server-id", end=End.ASK, main=9).body()
+    host = body["HostConfig"]
+    assert isinstance(host, dict)
+    assert (host["CapDrop"], host["CapAdd"]) == (["ALL"], ["KILL"])
+    assert host["PidMode"] == "container:server-id"
+    assert body["Cmd"] == ["ask", "9"]

@@ -15,8 +15,9 @@ import pytest
 from mcp_sandbox.errors import EngineFailed
 from mcp_sandbox.model import COMPLETE, NOT_USED, Witness
 from mcp_sandbox.sandbox import watch as watch_module
+from mcp_sandbox.sandbox.spool import Trace
 from mcp_sandbox.sandbox.stream import AttachedStream
-from mcp_sandbox.sandbox.watch import Opened, Trace, Watch
+from mcp_sandbox.sandbox.watch import Opened, Watch
 
 GATE = b"7     10.0 execve(0x7ffd, 0x7ffe, 0x7fff) = 0\n"
 SERVER = b'7     10.1 execve("/bin/x", ["x"], 0x7f /* 1 var */) = 0\n'
