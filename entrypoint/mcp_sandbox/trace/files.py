@@ -41,7 +41,7 @@ def _opened(name: Name, flags: bytes, result: Result) -> Call:
     shown = decode(flags)[:128]
     resolved = path_of(result.descriptor)
     if not resolved:
-        call = one(act, name, result)._replace(other=shown)
+        call = one(act, name, result, shown)
         # Given out but not named: the descriptor was gone before the tracer could look.
         return call._replace(opaque=True) if result.ok else call
     asked = name.asked if name.asked != resolved else ""
@@ -102,8 +102,8 @@ def _path(act: Act, note: str = "", *, shown: bool = False) -> Handler:
 
     def read(body: bytes, result: Result) -> Call:
         found = match(PATH_FIRST, body)
-        call = one(act, name_of(found[1]), result)
-        return call._replace(other=note or (decode(found[2] or b"")[:128] if shown else ""))
+        other = note or (decode(found[2] or b"")[:128] if shown else "")
+        return one(act, name_of(found[1]), result, other)
 
     return read
 
@@ -113,8 +113,8 @@ def _at_path(act: Act, *, shown: bool = False) -> Handler:
 
     def read(body: bytes, result: Result) -> Call:
         found = match(_AT_PATH, body)
-        call = one(act, name_of(found[2], found[1]), result)
-        return call._replace(other=decode(found[3] or b"")[:128] if shown else "")
+        other = decode(found[3] or b"")[:128] if shown else ""
+        return one(act, name_of(found[2], found[1]), result, other)
 
     return read
 

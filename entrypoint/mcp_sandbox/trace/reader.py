@@ -224,7 +224,7 @@ class Reader:
         if not self._began or call.act is None:
             return
         if call.opaque and len(self._opaque) < MOST_OPAQUE:
-            self._opaque.setdefault(process.program or UNKNOWN)
+            self._opaque.setdefault(program or UNKNOWN)
         if name.startswith("/proc/"):
             name = self._own(process, name)
         result, argv, detail, other = call.result, call.argv, call.detail, call.other

@@ -185,17 +185,21 @@ def name_of(text: bytes, at: bytes | None = None) -> Name:
     )
 
 
-def one(act: Act, name: Name, result: Result, detail: str = "") -> Call:
+def one(act: Act, name: Name, result: Result, other: str = "") -> Call:
     """A call about one path."""
-    asked = cut(name.asked) if name.asked != name.path else ""
+    said = result.text
     return Call(
         act,
-        cut(name.path) if not name.relative else name.path,
-        result.text,
-        detail=detail or asked,
-        relative=name.relative,
-        folder=name.folder,
-        opaque=name.opaque(result),
+        name.path if name.relative else name.path[:LONGEST],
+        said,
+        (),
+        name.asked[:LONGEST] if name.asked != name.path else "",
+        other,
+        Kind.PLAIN,
+        name.relative,
+        name.folder,
+        # Bad pointers fail in the kernel too; any other call knew a name that we do not.
+        name.unread and said not in ("EFAULT", "EBADF"),
     )
 
 
