@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,7 +62,13 @@ def ignore() -> None:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """An interruption within is raised at the end."""
+    """An interruption within is raised at the end.
+
+    Only the main thread is interrupted; in any other there is nothing to hold.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     _state.holds += 1
     try:
         yield

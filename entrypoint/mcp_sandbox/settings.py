@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from mcp_sandbox import endpoints
 from mcp_sandbox.errors import BadInput
 from mcp_sandbox.model import Limits, Network, Profile, Tls
 
@@ -142,6 +143,7 @@ class Settings(BaseModel):
             raise ValueError("--dockerfile goes with a folder, not with --image")
         if self.image is not None and (not self.image or self.image.startswith("-")):
             raise ValueError(f"{self.image!r} is no image reference")
+        endpoints.all_allowed(self.allow)
         if self.allow and self.network is Network.NONE:
             raise ValueError("--allow goes with --network sink, not with --network none")
         return self

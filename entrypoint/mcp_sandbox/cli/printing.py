@@ -78,8 +78,7 @@ def print_report(console: Console, report: Report, *, folder: Path | None) -> No
     if outcomes:
         told = ", ".join(f"{count} {outcome.value}" for outcome, count in outcomes.items())
         console.print(f"  tools: {told}")
-    for reason in report.coverage.missing:
-        console.print(Text(f"  not evaluated: {terminal(reason)}"))
+    _print_limits(console, report)
     for condition in report.gate:
         if not condition.held:
             console.print(
@@ -93,6 +92,15 @@ def print_report(console: Console, report: Report, *, folder: Path | None) -> No
         console.print("  no findings")
     if folder is not None:
         console.print(Text(f"report: {folder}"))
+
+
+def _print_limits(console: Console, report: Report) -> None:
+    """What a reader has to know before he trusts the rest."""
+    if report.observations and report.observations.allowed:
+        places = ", ".join(report.observations.allowed)
+        console.print(Text(f"  packets could leave to: {terminal(places)}"))
+    for reason in report.coverage.missing:
+        console.print(Text(f"  not evaluated: {terminal(reason)}"))
 
 
 def _finding_line(finding: Finding) -> Text:

@@ -31,7 +31,8 @@ from mcp_sandbox.model import (
 )
 from mcp_sandbox.pipeline.judging import judge, rejudge, rendered, rule_infos, unfinished
 from mcp_sandbox.pipeline.results import REPORT, SARIF, SUMMARY, Results
-from mcp_sandbox.pipeline.sessions import Held, Observer, Tools, hold, unanswered
+from mcp_sandbox.pipeline.running import Held, Observer, Tools
+from mcp_sandbox.pipeline.sessions import hold, unanswered
 from mcp_sandbox.pipeline.upkeep import Check, clean, examine
 from mcp_sandbox.probe.hostile import Targets
 from mcp_sandbox.report import json as report_json
@@ -110,6 +111,7 @@ class _Learned:
             image=self.image,
             planted=self.planted,
             limits=settings.limits,
+            allowed=settings.allow,
             attempts=tuple(self.held.attempts),
             sessions=tuple(self.held.sessions),
             definitions=self.definitions,
@@ -237,12 +239,20 @@ class _Scan:
             extra_args=settings.args,
             helper_image=settings.helper_image,
             lifetime=settings.timeout + CLOSING_TIME,
+            network=settings.network,
+            tls=settings.tls,
+            allow=settings.allow,
         )
         self.clock.phase("plant")
         with sandbox, ExitStack() as files:
             folders = _folders(image, settings)
-            bait = planted.make(self.run_id, home=sandbox.home(), directories=folders)
-            sandbox.plant(bait.files, bait.appended)
+            bait = planted.make(
+                self.run_id,
+                home=sandbox.home(),
+                declared=planted.declared(launch, settings.env),
+                directories=folders,
+            )
+            sandbox.plant(bait.files, bait.appended, bait.links, bait.owned)
             missing = {f"file:{path}" for path in sandbox.unplanted}
             self.learned.planted = tuple(place for place in bait.places if place not in missing)
             matcher = planted.Matcher(bait)
@@ -252,6 +262,9 @@ class _Scan:
                 ssh_key=bait.ssh_key,
                 directories=folders,
                 neighbour=bait.neighbour,
+                link=_there(bait.link, sandbox),
+                linked_file=_there(bait.linked_file, sandbox),
+                repository=_there(bait.repository, sandbox, "/.git/HEAD"),
             )
             tools = Tools(
                 sandbox=sandbox,
@@ -260,10 +273,17 @@ class _Scan:
                 environment=bait.environment,
                 matcher=matcher,
                 record_for=lambda name: files.enter_context(self.results.transcript(name, matcher)),
+                results=self.results,
+                bait=frozenset({*bait.files, *bait.links}),
                 observer=self.clock,
                 numbers=itertools.count(1),
             )
             hold(tools, self.learned.held)
+
+
+def _there(path: str, sandbox: Sandbox, part: str = "") -> str:
+    """A planted path; empty when it, or this part of it, could not be planted."""
+    return "" if f"{path}{part}" in sandbox.unplanted else path
 
 
 def _folders(image: ImageFacts, settings: Settings) -> tuple[str, ...]:

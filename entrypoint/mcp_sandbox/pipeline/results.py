@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -22,7 +22,7 @@ SUMMARY = "summary.md"
 MAX_LINE = 64 * 2**10
 """Bytes kept of one line in a transcript file."""
 MAX_TRANSCRIPT = 64 * 2**20
-"""Bytes of one transcript file."""
+"""Bytes of one file of evidence."""
 
 
 class Results:
@@ -61,8 +61,9 @@ class Results:
             for old in (REPORT, SARIF, SUMMARY):
                 # A result of an earlier run must not pass for one of this run.
                 (folder / old).unlink(missing_ok=True)
-            for old_evidence in evidence.glob("*.jsonl"):
-                old_evidence.unlink()
+            for kind in ("*.jsonl", "*.trace"):
+                for old_evidence in evidence.glob(kind):
+                    old_evidence.unlink()
         except OSError as error:
             raise BadInput(
                 f"--out {folder} cannot be used: {error.strerror}.",
@@ -135,6 +136,26 @@ class Results:
                 yield record
         except OSError as error:
             raise OutputFailed(f"{failed}: {error.strerror}.") from error
+
+    @contextmanager
+    def evidence(self, name: str) -> Iterator[Callable[[bytes], None]]:
+        """Open ``evidence/NAME`` for bytes; what goes beyond ``MAX_TRANSCRIPT`` is not written.
+
+        Raises ``OutputFailed``.
+        """
+        path = self._folder / EVIDENCE / name
+        room = MAX_TRANSCRIPT
+        try:
+            with self._new(path, "wb") as file:
+
+                def write(data: bytes) -> None:
+                    nonlocal room
+                    if room > 0:
+                        room -= file.write(data)
+
+                yield write
+        except OSError as error:
+            raise OutputFailed(f"{path} could not be written: {error.strerror}.") from error
 
     def _new(self, path: Path, mode: str) -> IO[Any]:
         """A new file in place of whatever stood there; a link is replaced, not followed."""

@@ -1,22 +1,21 @@
 """Start the server, climb the relaxation ladder when it must, hold the sessions of a run.
 
-Three conversations, each with a container of its own so that none contaminates another: *main* does
-the whole plan, *identity* lists again under another client name, *stateless* speaks the other era.
-A main session that the server breaks off is continued in a fresh container, a bounded number of
-times.
+Four conversations, each with containers of its own so that none contaminates another: *main* does
+the whole plan under the tracer, *untraced* does the same with nothing watching, *identity* lists
+again under another client name, and one more speaks the other era. ``--jobs`` of them are held at
+once; calls within one are sequential. A session that the server breaks off is continued in a fresh
+container, a bounded number of times.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from mcp_sandbox.errors import ServerNotStarted
 from mcp_sandbox.model import (
-    ContainerFacts,
     Era,
     Identity,
     ImageFacts,
@@ -25,44 +24,30 @@ from mcp_sandbox.model import (
     Session,
     SessionEnd,
     StartAttempt,
+    Tracing,
     Transcript,
-    Witness,
 )
-from mcp_sandbox.planted import Matcher
+from mcp_sandbox.pipeline import witnessing
+from mcp_sandbox.pipeline.running import Held, Running, Tools, Unobserved
 from mcp_sandbox.probe.answers import ALL_CAPABILITIES
-from mcp_sandbox.probe.conversation import Record
-from mcp_sandbox.probe.hostile import Targets
 from mcp_sandbox.probe.plan import Plan
-from mcp_sandbox.probe.session import Prober
-from mcp_sandbox.sandbox import LADDER, Sandbox, Server
+from mcp_sandbox.rules import evasion
+from mcp_sandbox.sandbox import LADDER
 from mcp_sandbox.settings import Settings
 
 MAX_RESTARTS = 8
-"""Fresh containers for a main session that the server breaks off."""
+"""Fresh containers for a session that the server breaks off."""
 ENDINGS_PER_TARGET = 2
 """After ending the server so often, a tool gets no further hostile input."""
+IDLE = 1.0
+"""Seconds of waiting before the calls and after them, to see what is done unprompted."""
+LETTING_GO = 4.0
+"""Seconds that sessions have to leave when the run is broken off."""
 
 MAIN = Identity("claude-code", "2.1.0", ALL_CAPABILITIES)
 """A real host's name: a server may behave for names that smell of a test."""
 OTHER = replace(MAIN, name="Visual Studio Code", version="1.106.0")
 """Another host, with the same capabilities: what differs is owed to the name alone."""
-
-
-class Observer(Protocol):
-    """Is told what is going on. Implementations print; nothing is returned."""
-
-    def phase(self, name: str) -> None:
-        """A phase of the run begins."""
-
-    def doing(self, what: str) -> None:
-        """What is being done within the phase; called for every single call, so it must be quick.
-
-        ``what`` may hold the peer's text.
-        """
-
-
-RecordFor = Callable[[str], Record]
-"""Opens the transcript file of one session by its name."""
 
 LAST_LINES = 10
 """Lines of standard error shown when the server did not start."""
@@ -72,71 +57,180 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 
 
 @dataclass
-class Held:
-    """What the sessions brought; filled as they end, so that an interruption loses nothing."""
+class _Plans:
+    """Makes the plans of a run: the same targets, and what is left of the time."""
 
-    attempts: list[StartAttempt] = field(default_factory=list)
-    sessions: list[Session] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
+    tools: Tools
+    deadline: float
+    known: dict[str, tuple[Json, ...]] = field(default_factory=dict)
 
+    @property
+    def left(self) -> float:
+        """Seconds until the probing has to be done."""
+        return max(1.0, self.deadline - time.monotonic())
 
-@dataclass(frozen=True)
-class Tools:
-    """What every session needs."""
-
-    sandbox: Sandbox
-    settings: Settings
-    targets: Targets
-    environment: Mapping[str, str]
-    matcher: Matcher
-    record_for: RecordFor
-    observer: Observer
-    numbers: Iterator[int]
-    """Numbers the sessions of this run."""
+    def make(self, role: str, era: Era, identity: Identity) -> Plan:
+        """The whole plan of a role."""
+        settings, targets = self.tools.settings, self.tools.targets
+        return Plan(
+            role=role,
+            era=era,
+            identity=replace(identity, roots=(*targets.directories, *identity.roots)),
+            targets=targets,
+            start_timeout=settings.start_timeout,
+            call_timeout=settings.call_timeout,
+            session_timeout=self.left,
+            max_calls=settings.max_calls,
+            idle=IDLE,
+            known=self.known,
+        )
 
 
 def hold(tools: Tools, held: Held) -> None:
     """Hold all sessions of a run into ``held``."""
-    deadline = time.monotonic() + tools.settings.timeout
-    known: dict[str, tuple[Json, ...]] = {}
-
-    def plan(role: str, era: Era, identity: Identity) -> Plan:
-        return Plan(
-            role=role,
-            era=era,
-            identity=replace(identity, roots=(*tools.targets.directories, *identity.roots)),
-            targets=tools.targets,
-            start_timeout=tools.settings.start_timeout,
-            call_timeout=tools.settings.call_timeout,
-            session_timeout=max(1.0, deadline - time.monotonic()),
-            max_calls=tools.settings.max_calls,
-            known=known,
-        )
-
-    main = _start_main(tools, held, plan)
+    plans = _Plans(tools, time.monotonic() + tools.settings.timeout)
+    main = _start_main(tools, held, plans)
     if main is None:
         return
-    era, relaxation = main.plan.era, main.relaxation
-    # The others start up while the main session is held: most of a session's time is start-up.
+    era = main.plan.era
     other_era = Era.STATELESS if era is Era.HANDSHAKE else Era.HANDSHAKE
-    identity = _Running(
-        tools, replace(plan("identity", era, OTHER), hostile=False, valid=False), relaxation
+    another = replace(plans.make("identity", era, OTHER), hostile=False, valid=False, idle=0.0)
+    second_era = replace(plans.make(other_era.value, other_era, MAIN), hostile=False)
+    beside = replace(tools, observer=Unobserved())
+    first = _Chain(tools, plans, main.plan, main.relaxation, running=main)
+    untraced = _Chain(
+        beside, plans, replace(main.plan, role="untraced"), main.relaxation, Tracing.NONE
     )
-    second_era = _Running(
-        tools, replace(plan(other_era.value, other_era, MAIN), hostile=False), relaxation
-    )
-    transcript = main.work(held)
-    _continue_main(tools, held, transcript, main, deadline)
-    for running in (identity, second_era):
-        tools.observer.phase(f"start: {running.plan.role}")
-        with running.keeping(held):
-            running.open(max(1.0, deadline - time.monotonic()))
-        running.work(held)
+    chains = [
+        first,
+        untraced,
+        _Chain(beside, plans, another, main.relaxation),
+        _Chain(beside, plans, second_era, main.relaxation),
+    ]
+    _hold_at_once(tools, chains, held)
+    if any(witnessing.opaque(session.container) for session in first.held.sessions):
+        tools.observer.phase("trace from outside")
+        first = _Chain(tools, plans, main.plan, main.relaxation, Tracing.OUTSIDE)
+        _hold_at_once(tools, [first], held)
+    _confirm(tools, plans, first, untraced, held)
 
 
-def _start_main(
-    tools: Tools, held: Held, plan: Callable[[str, Era, Identity], Plan]
-) -> _Running | None:
+class _Chain:
+    """A session and those that continue it; what they bring is kept whatever happens."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        plans: _Plans,
+        plan: Plan,
+        relaxation: Relaxation,
+        tracing: Tracing = Tracing.INSIDE,
+        *,
+        running: Running | None = None,
+    ) -> None:
+        """``running``: the first server, where it has been started and has answered already."""
+        self.held = Held()
+        self.plan = plan
+        self.relaxation = relaxation
+        self.tracing = tracing
+        self._tools = tools
+        self._plans = plans
+        self._running = running
+        # Numbered now, so that a session's name does not depend on who was quicker.
+        self._name = running.name if running else tools.name(plan.role)
+
+    def run(self) -> None:
+        """Hold it to its end. Raises ``SandboxError``."""
+        running = self._running
+        if running is None:
+            running = self._started(replace(self.plan, session_timeout=self._plans.left), "")
+        transcript = running.work(self.held)
+        if self.plan.hostile:
+            self._continue(transcript)
+
+    def _started(self, plan: Plan, suffix: str) -> Running:
+        running = Running(
+            self._tools, plan, self.relaxation, self.tracing, name=self._name + suffix
+        )
+        with running.keeping(self.held):
+            running.open(self._plans.left)
+        return running
+
+    def _continue(self, transcript: Transcript) -> None:
+        """Hold the rest of a plan that the server broke off, with fresh containers."""
+        endings: dict[str, int] = {}
+        calls = len(transcript.calls)
+        for restart in range(1, MAX_RESTARTS + 1):
+            if transcript.resume_at is None or time.monotonic() > self._plans.deadline:
+                return
+            culprit = transcript.calls[-1].target
+            endings[culprit] = endings.get(culprit, 0) + 1
+            self._tools.observer.phase(f"start: fresh container {restart}")
+            running = self._started(
+                replace(
+                    self.plan,
+                    start_at=transcript.resume_at,
+                    avoid=frozenset(name for name, n in endings.items() if n >= ENDINGS_PER_TARGET),
+                    max_calls=max(1, self._tools.settings.max_calls - calls),
+                    session_timeout=self._plans.left,
+                ),
+                f"-{restart + 1}",
+            )
+            transcript = running.work(self.held)
+            calls += len(transcript.calls)
+        if transcript.resume_at is not None:
+            self.held.left_out.append(
+                f"session {self.plan.role}: calls after the server had ended "
+                f"{MAX_RESTARTS + 1} times"
+            )
+
+
+def _hold_at_once(tools: Tools, chains: list[_Chain], held: Held) -> None:
+    """Hold chains, ``--jobs`` at once; what they bring is in their order, not in time's."""
+    pool = ThreadPoolExecutor(tools.settings.jobs, thread_name_prefix="mcp-sandbox-session")
+    futures = [pool.submit(chain.run) for chain in chains]
+    try:
+        futures[0].result()
+        tools.observer.phase("probe: beside")
+        for future in futures[1:]:
+            future.result()
+    except BaseException:
+        tools.stopping.set()
+        tools.sandbox.let_go()
+        for future in futures:
+            future.cancel()
+        wait(futures, LETTING_GO)
+        raise
+    finally:
+        pool.shutdown(wait=False)
+        for chain in chains:
+            held.sessions += chain.held.sessions
+            held.left_out += chain.held.left_out
+
+
+def _confirm(tools: Tools, plans: _Plans, first: _Chain, untraced: _Chain, held: Held) -> None:
+    """A server that differs when nothing watches is asked once more, both ways.
+
+    What differs between any two runs of an honest server does not differ twice in the same way.
+    """
+    found = evasion.differences(first.held.sessions, untraced.held.sessions)
+    if not found:
+        return
+    tools.observer.phase("compare again")
+    only = evasion.targets(found)
+    _hold_at_once(
+        tools,
+        [
+            _Chain(
+                tools, plans, replace(one.plan, role=role, only=only), one.relaxation, one.tracing
+            )
+            for one, role in ((first, "main again"), (untraced, "untraced again"))
+        ],
+        held,
+    )
+
+
+def _start_main(tools: Tools, held: Held, plans: _Plans) -> Running | None:
     """Climb the ladder until the server answers; ``None`` when it never does.
 
     Only a server that ends by itself is started again with a limit relaxed: one that stays and says
@@ -150,7 +244,9 @@ def _start_main(
             "start: main" if relaxation is Relaxation.NONE else f"start: {relaxation.value}"
         )
         try:
-            running = _Running(tools, plan("main", era, MAIN), relaxation)
+            running = Running(
+                tools, plans.make("main", era, MAIN), relaxation, name=tools.name("main")
+            )
         except ServerNotStarted as error:
             held.attempts.append(StartAttempt(relaxation, f"not started: {error.detail}"))
             if (step := next(ladder, None)) is None:
@@ -182,105 +278,6 @@ def _failed(relaxation: Relaxation, session: Session) -> StartAttempt:
     if container.oom_killed:
         outcome = "out of memory"
     return StartAttempt(relaxation, outcome, container.exit_code, container.stderr)
-
-
-def _continue_main(
-    tools: Tools, held: Held, transcript: Transcript, main: _Running, deadline: float
-) -> None:
-    """Hold the rest of a plan that the server broke off, with fresh containers."""
-    plan, relaxation = main.plan, main.relaxation
-    endings: dict[str, int] = {}
-    calls = len(transcript.calls)
-    for restart in range(1, MAX_RESTARTS + 1):
-        if transcript.resume_at is None or time.monotonic() > deadline:
-            return
-        culprit = transcript.calls[-1].target
-        endings[culprit] = endings.get(culprit, 0) + 1
-        plan = replace(
-            plan,
-            start_at=transcript.resume_at,
-            avoid=frozenset(name for name, n in endings.items() if n >= ENDINGS_PER_TARGET),
-            max_calls=max(1, tools.settings.max_calls - calls),
-            session_timeout=max(1.0, deadline - time.monotonic()),
-        )
-        tools.observer.phase(f"start: fresh container {restart}")
-        running = _Running(tools, plan, relaxation)
-        with running.keeping(held):
-            running.open()
-        transcript = running.work(held)
-        calls += len(transcript.calls)
-    if transcript.resume_at is not None:
-        held.left_out.append(
-            f"calls after the server had ended {MAX_RESTARTS + 1} times within this run"
-        )
-
-
-class _Running:
-    """One started server and the prober that talks to it."""
-
-    def __init__(self, tools: Tools, plan: Plan, relaxation: Relaxation) -> None:
-        self.plan = plan
-        self.relaxation = relaxation
-        self._tools = tools
-        name = f"{next(tools.numbers)}-{plan.role}"
-        self._server: Server = tools.sandbox.start(
-            relaxation=relaxation, environment=tools.environment, name=name
-        )
-        matcher = tools.matcher
-        self._prober = Prober(
-            self._server.stream,
-            plan,
-            find=matcher.find,
-            mask=matcher.mask,
-            record=tools.record_for(name),
-            progress=tools.observer.doing,
-        )
-
-    def open(self, seconds: float | None = None) -> bool:
-        """Send the opening message. ``seconds``: what is left for the session by now."""
-        answered = self._prober.open(seconds)
-        if answered:
-            self._server.processes()
-        return answered
-
-    @contextmanager
-    def keeping(self, held: Held) -> Iterator[None]:
-        """Interrupted, or the engine is gone meanwhile: what was seen so far still counts."""
-        try:
-            yield
-        except BaseException:
-            held.sessions.append(self._broken_off())
-            raise
-
-    def work(self, held: Held) -> Transcript:
-        """Do the plan if the server answered, stop the server, keep what was seen."""
-        with self.keeping(held):
-            if self._prober.answered:
-                self._tools.observer.phase(f"probe: {self.plan.role}")
-                self._prober.work()
-            session = self.close()
-        held.sessions.append(session)
-        return session.transcript
-
-    def close(self) -> Session:
-        """Stop the server and collect the witnesses."""
-        self._tools.observer.phase(f"stop: {self.plan.role}")
-        matcher = self._tools.matcher
-        container = self._server.finish(find=matcher.find, mask=matcher.mask)
-        return Session(self._prober.transcript(), container)
-
-    def _broken_off(self) -> Session:
-        """What was seen until now; the sandbox removes the container."""
-        transcript = self._prober.transcript()
-        if transcript.end is SessionEnd.COMPLETED:  # as it would have been
-            transcript = replace(transcript, end=SessionEnd.BROKEN_OFF)
-        container = ContainerFacts(
-            relaxation=self.relaxation,
-            user="",
-            command_line=self._server.command_line,
-            witnesses={witness.value: "the run was broken off" for witness in Witness},
-        )
-        return Session(transcript, container)
 
 
 def unanswered(
