@@ -94,6 +94,13 @@ def test_programs_of_children():
     assert (listener, "EINPROGRESS") in of(events, Act.CONNECT)
 
 
+@pytest.mark.parametrize("name", ["node", "threads"])
+def test_the_own_entries_of_a_process_have_no_number(name: str):
+    entries = {e.object for e in read(name)[0] if e.object.startswith("/proc/")}
+    assert "/proc/self/maps" in entries
+    assert not any(character.isdigit() for entry in entries for character in entry)
+
+
 def test_a_name_that_is_looked_up_and_an_address_that_is_not_reached():
     events, _ = read("lookup")
     assert of(events, Act.CONNECT) == [

@@ -173,6 +173,16 @@ def test_what_the_kernel_could_not_read_either_is_not(record: bytes):
     assert read(GATE + line(record))[1].opaque == ()
 
 
+def test_no_more_than_some_opaque_programs_are_named():
+    hidden = line(b"openat(AT_FDCWD, 0x7ffd00, O_RDONLY) = 3")
+    records = b"".join(
+        line(b'execve("/p/%d", ["x"], 0x7f00 /* 1 var */) = 0' % n) + hidden for n in range(100)
+    )
+    completeness = read(GATE + records)[1]
+    assert len(completeness.opaque) == reader.MOST_OPAQUE
+    assert completeness.why
+
+
 def peak(chunks: Iterator[bytes]) -> int:
     """The most bytes that a reader holds while it is fed."""
     one = Reader()
@@ -258,6 +268,16 @@ def test_a_flood_of_addresses_in_one_call_is_lost_not_cut():
     events, completeness = read(GATE + line(b"sendmmsg(3<UDP:[1]>, [" + two + b"], 2, 0) = 2"))
     assert completeness.lost == ()
     assert [e.object for e in events if e.act is Act.SEND] == ["1.2.3.4:1", "1.2.3.4:2"]
+
+
+def test_a_datagram_that_was_broken_off_is_told():
+    where = b'{sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr("192.0.2.1")}'
+    head = b'sendto(3<UDP:[1]>, "x", 1, 0, ' + where + b", 16"
+    events, completeness = read(GATE + line(head + b" <unfinished ...>) = ?"))
+    assert completeness.lost == ()
+    assert [(e.object, e.result) for e in events[1:]] == [("192.0.2.1:53", "EINTR")]
+    (kill,) = read(GATE + line(b"kill(1, SIGKILL <unfinished ...>) = ?"))[0][1:]
+    assert (kill.object, kill.detail, kill.result) == ("tracer", "SIGKILL", "ok")
 
 
 def test_a_call_that_was_broken_off_is_told():

@@ -87,6 +87,15 @@ def test_a_refused_name_is_joined_to_its_folder(folder: bytes, asked: bytes):
     assert event.detail == text(asked)
 
 
+@pytest.mark.parametrize("asked", ["/a/../etc/x", "//etc/x", "/etc/./x", "/etc//x/", "/../etc/x"])
+def test_a_refused_name_is_tidied(asked: str):
+    event = only(
+        b'openat(AT_FDCWD</>, "' + asked.encode() + b'", O_RDONLY) = -1 EACCES (Permission denied)'
+    )
+    assert (event.object, event.detail) == ("/etc/x", asked)
+    assert only(b'rmdir("' + asked.encode() + b'") = 0').object == "/etc/x"
+
+
 @given(NAMES, NAMES)
 def test_the_two_names_of_a_rename(old: bytes, new: bytes):
     event = only(b"rename(" + string(b"/a/" + old) + b", " + string(b"/b/" + new) + b") = 0")
@@ -115,13 +124,16 @@ def test_the_name_of_a_socket(name: bytes):
     assert only(b"dup2(" + end + b", 0</dev/null<char 1:3>>) = 0" + end[1:]).object == event.object
 
 
+VSOCK = b"], msg_name={sa_family=AF_VSOCK, svm_cid=2}"
+
+
 @given(st.binary(max_size=200))
 def test_a_payload_cannot_name_an_address(payload: bytes):
     where = b'{sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr("192.0.2.9")}'
     decoy = (
         b'", 1, 0, {sa_family=AF_INET, sin_port=htons(1), sin_addr=inet_addr("1.1.1.1")}, 16) = 1'
     )
-    for data in (payload, payload + decoy, decoy + payload, b"msg_name=" + decoy):
+    for data in (payload, payload + decoy, decoy + payload, b"msg_name=" + decoy, VSOCK):
         count = b"%d" % len(data)
         sendto = b"sendto(3<UDP:[1]>, " + string(data) + b", " + count + b", 0, "
         assert only(sendto + where + b", 16) = " + count).object == "192.0.2.9:53"
