@@ -306,6 +306,18 @@ def metadata_by_a_tool_that_fetches():
 
 
 @hit("ssrf", H)
+def metadata_by_its_name():
+    return seen(
+        call("ssrf", f"http://metadata.google.internal/?x={NONCE}", "No.", status=ERROR),
+        sink=[
+            arrived(SinkKind.DNS, "metadata.google.internal", 0, address="169.254.169.254"),
+            arrived(SinkKind.HTTP, "169.254.169.254", 80),
+        ],
+        tools=FETCHES,
+    )
+
+
+@hit("ssrf", H)
 def a_private_address_with_the_nonce():
     return seen(
         call("ssrf", f"http://10.20.30.40/{NONCE}", "No.", status=ERROR),

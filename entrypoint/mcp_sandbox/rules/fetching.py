@@ -98,6 +98,7 @@ def _is_network(made: Made) -> bool:
 
 _REBIND = "rebind-"
 """How the first label of a name begins that our name server answers anew with 127.0.0.1."""
+_METADATA_ADDRESS = "169.254.169.254"
 _OPEN = "EINPROGRESS"
 _UNANSWERED = frozenset(
     {"ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "ETIMEDOUT", "EADDRNOTAVAIL", "EACCES", "EPERM"}
@@ -110,11 +111,15 @@ def _aims(made: Made) -> frozenset[str]:
     value = capability.value_at(made.call.arguments, made.call.parameter)
     if not isinstance(value, str):
         return frozenset()
-    return frozenset(
+    aims = {
         host
         for host in hosts.meant(value)
         if hosts.scope(host) is not Scope.PUBLIC or host.startswith(_REBIND)
-    )
+    }
+    # The name server gives the names of metadata services the address that they have everywhere.
+    if any(hosts.scope(host) is Scope.METADATA and not hosts.is_address(host) for host in aims):
+        aims.add(_METADATA_ADDRESS)
+    return frozenset(aims)
 
 
 def _reached(context: Context, made: Made) -> Iterator[Hit]:

@@ -6,7 +6,7 @@ import ipaddress
 import struct
 from dataclasses import dataclass
 
-from mcp_sandbox.warden.names import REBIND, Names
+from mcp_sandbox.warden.names import INTERNAL, REBIND, Names
 
 MAX_QUESTIONS = 16
 """That many are noted of one message; more than one is never answered (RFC 9619)."""
@@ -160,7 +160,7 @@ def _look_up(question: _Question, names: Names) -> tuple[int, _Record | None]:
 
 
 def _address(name: str, type_: int, names: Names) -> tuple[int, _Record | None]:
-    if type_ == _AAAA and not names.ipv6:
+    if type_ == _AAAA and (name.lower() in INTERNAL or not names.ipv6):
         return _NOERROR, None
     address = names.address(name, 6 if type_ == _AAAA else 4)
     if not address:

@@ -21,6 +21,10 @@ _BLOCKS_V6 = tuple(
 REBIND = "rebind-"
 """How a name begins that has a public address at first, and the loopback one from then on."""
 
+INTERNAL = {"metadata.google.internal": "169.254.169.254", "metadata.goog": "169.254.169.254"}
+"""Names that have one address wherever they have any. A client that looks at the address before it
+connects refuses this one, and would be led on by a public one. None has a version 6."""
+
 
 class Names:
     """Gives out addresses in the order of asking; the same questions get the same answers."""
@@ -37,6 +41,8 @@ class Names:
         name = name.lower()
         if name == "localhost" or name.endswith(".localhost"):
             return _LOOPBACK[version]
+        if name in INTERNAL and version == _V4:
+            return INTERNAL[name]
         number = self._numbers.get(name)
         if number is None:
             if len(self._numbers) >= MAX_NAMES:
@@ -67,5 +73,6 @@ def _v6(number: int) -> str:
     return str(ipaddress.IPv6Address(_BLOCKS_V6[block] + (0x17 << 64) + row + 1))
 
 
+_V4 = 4
 _LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 _FORMS = {4: _v4, 6: _v6}

@@ -95,6 +95,14 @@ def test_a_rebinding_name_turns_to_the_loopback_address():
     assert ipaddress.ip_address(ask("rebind-8.example", "A", known)[1].answer).is_global
 
 
+def test_the_name_of_a_metadata_service_has_the_address_that_it_has_everywhere():
+    known = Names(ipv6=True)
+    assert ask("Metadata.Google.internal", "A", known)[1].answer == "169.254.169.254"
+    reply, asked = ask("metadata.google.internal", "AAAA", known)
+    assert (code(reply), answers(reply), asked.answer) == (0, 0, "")
+    assert known.name("169.254.169.254") == "169.254.169.254"
+
+
 def test_without_ipv6_there_is_no_address_of_that_kind():
     reply, asked = ask("a.example", "AAAA", Names(ipv6=False))
     assert (code(reply), answers(reply), asked.answer) == (0, 0, "")
