@@ -630,6 +630,8 @@ class Call:
     milliseconds: float = 0.0
     line: int = 0
     """Line of the request in the session's transcript file."""
+    answer: int = 0
+    """Line of its answer there; 0 when none came."""
 
 
 @dataclass(frozen=True)
@@ -911,6 +913,7 @@ VOLATILE: tuple[str, ...] = (
     "observations.sessions[].transcript.calls[].reply",
     "observations.sessions[].transcript.calls[].reply_bytes",
     "observations.sessions[].transcript.calls[].line",
+    "observations.sessions[].transcript.calls[].answer",
     "observations.sessions[].transcript.calls[].milliseconds",
     "observations.sessions[].transcript.first_answer_ms",
     "observations.attempts[].stderr",

@@ -7,6 +7,7 @@ from hashlib import sha256
 
 from mcp_sandbox.model import (
     COMPLETE,
+    Act,
     BuildFacts,
     Call,
     CallStatus,
@@ -24,6 +25,7 @@ from mcp_sandbox.model import (
     Identity,
     ImageFacts,
     ItemKind,
+    KernelEvent,
     LaunchFacts,
     Listing,
     Location,
@@ -37,6 +39,8 @@ from mcp_sandbox.model import (
     ScoreDetail,
     Session,
     SessionEnd,
+    SinkEvent,
+    SinkKind,
     StartAttempt,
     StopStage,
     TmpfsEntry,
@@ -44,6 +48,7 @@ from mcp_sandbox.model import (
     ToolOutcome,
     Transcript,
     Verdict,
+    Window,
 )
 
 CHECKOUT = {
@@ -134,6 +139,7 @@ def finding(rule: str = "command-injection", **changes: object) -> Finding:
             '"arguments":{"path":"$(expr 41 \\\\* 271)"}}}',
         ),
         command=COMMAND,
+        seen=("evidence/1-main.jsonl:4", "evidence/1-main.jsonl:5"),
     )
     return replace(base, **changes)  # type: ignore[arg-type]  # the caller names real fields
 
@@ -177,6 +183,8 @@ def _session() -> Session:
         proven=True,
         canaries=(CanaryHit("file:/root/.ssh/id_rsa", "base64"),),
         milliseconds=3.25,
+        line=4,
+        answer=5,
     )
     transcript = Transcript(
         role="main",
@@ -211,9 +219,11 @@ def _session() -> Session:
         cgroup=CgroupCounters(memory_peak=31 * 2**20, pids_peak=3),
         tmpfs=(TmpfsEntry("/tmp/x", "file", 3, "abc"),),
         tmpfs_canaries=(("/tmp/x", CanaryHit("env:API_KEY", "plain")),),
+        kernel=(KernelEvent(Act.EXEC, "/usr/bin/expr", window=Window.CALL, call=1, line=214),),
+        sink=(SinkEvent(SinkKind.DNS, "example.com", text="A", line=3),),
         witnesses={"inspect": COMPLETE, "cgroup": "no peak counter in this kernel"},
     )
-    return Session(transcript, container)
+    return Session(transcript, container, evidence="1-main")
 
 
 def sample_report() -> Report:

@@ -80,6 +80,8 @@ class Reply(NamedTuple):
     body: Json = None
     """The ``result`` or the ``error`` member."""
     milliseconds: float = 0.0
+    line: int = 0
+    """Line of the answer in the transcript; 0 when none came."""
 
 
 class Conversation:
@@ -286,7 +288,10 @@ class Conversation:
         is_ours = re.search(rb'"id"\s*:\s*%d\s*[,}]' % self._waiting, ends)
         if is_ours and re.search(rb'"(?:result|error)"\s*:', ends):
             self._reply = Reply(
-                CallStatus.MALFORMED, raw, milliseconds=(time.monotonic() - self._sent_at) * 1000
+                CallStatus.MALFORMED,
+                raw,
+                milliseconds=(time.monotonic() - self._sent_at) * 1000,
+                line=self.recorded,
             )
 
     def _count_faulty(self) -> None:
@@ -326,7 +331,9 @@ class Conversation:
                 self.breach(BreachKind.UNKNOWN_ID, "an answer to no request of ours", raw)
             return
         self._reply = Reply(
-            *self._judge(message, raw), milliseconds=(time.monotonic() - self._sent_at) * 1000
+            *self._judge(message, raw),
+            milliseconds=(time.monotonic() - self._sent_at) * 1000,
+            line=self.recorded,
         )
 
     def _number_of(self, given: Json, raw: bytes) -> int | None:

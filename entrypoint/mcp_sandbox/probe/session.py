@@ -336,6 +336,7 @@ class Prober:
                 canaries=canaries,
                 milliseconds=round(reply.milliseconds, 2),
                 line=line,
+                answer=reply.line,
             )
         )
 

@@ -199,7 +199,8 @@ def _seen(hit: Hit) -> tuple[str, ...]:
     name = f"{EVIDENCE}/{hit.session.evidence}"
     lines = [f"{name}.trace:{event.line}" for event in hit.kernel if event.line]
     lines += [f"{name}.sink.jsonl:{event.line}" for event in hit.sink if event.line]
-    lines += [f"{name}.jsonl:{call.line}" for call in hit.calls if call.line]
+    for call in hit.calls:
+        lines += [f"{name}.jsonl:{line}" for line in (call.line, call.answer) if line]
     return tuple(dict.fromkeys(lines))[:MAX_SEEN]
 
 

@@ -74,6 +74,12 @@ def _asked(made: Made, place: str) -> bool:
 def canary_in_output(context: Context) -> Iterator[Hit]:
     """Planted secrets in replies, notifications, standard error and the tmpfs."""
     read: set[str] = set()
+    anyway = {
+        (made.subject, hit.place)
+        for made in context.made
+        if not made.call.parameter
+        for hit in made.call.canaries
+    }
     for made in context.made:
         files = places(made.call.canaries, files=True)
         if made.call.family in _PATHS:
@@ -86,6 +92,7 @@ def canary_in_output(context: Context) -> Iterator[Hit]:
                 f"The reply holds the planted content of {listed(files)}, "
                 + ("which the call asked for." if asked else "which nobody asked for."),
                 H if asked else None,
+                anyway=all((made.subject, place) in anyway for place in files),
             )
         if values := places(made.call.canaries, files=False):
             by_design = capability.tells_environment(context, made)
@@ -95,16 +102,20 @@ def canary_in_output(context: Context) -> Iterator[Hit]:
                 f"The reply holds the planted value of {listed(values)}"
                 + (", as the tool offers." if by_design else "."),
                 N if by_design else None,
+                anyway=all((made.subject, place) in anyway for place in values),
             )
     for session in context.sessions:
         yield from _elsewhere(session, read)
     yield from _named_in(context)
 
 
-def _told(made: Made, fact: str, message: str, class_: RiskClass | None) -> Hit:
+def _told(
+    made: Made, fact: str, message: str, class_: RiskClass | None, *, anyway: bool = False
+) -> Hit:
+    """``anyway``: an ordinary call brings it too, so no parameter is to blame."""
     return Hit(
         subject=made.subject,
-        pointer=made.call.parameter,
+        pointer="" if anyway else made.call.parameter,
         fact=fact,
         message=message,
         class_=class_,

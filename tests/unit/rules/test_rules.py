@@ -151,6 +151,22 @@ def test_inputs_that_show_the_same_are_one_finding_with_the_simplest_reproducer(
     assert found.subject == "tools/find#/name"
 
 
+def test_a_secret_that_comes_with_every_call_is_the_tools_doing_not_a_parameters():
+    told = canary("env:GITHUB_TOKEN")
+    of_the_tool = called(call(canaries=told), call("fuzz", "x", canaries=told))
+    of_the_input = called(call(), call("fuzz", "x", canaries=told))
+    for observations, subject in ((of_the_tool, "tools/find"), (of_the_input, "tools/find#/name")):
+        assert [one.subject for one in of("canary-in-output", observations)] == [subject]
+
+
+def test_a_finding_names_the_request_and_its_answer():
+    one = call("fuzz", "x", canaries=canary("env:GITHUB_TOKEN"), line=4, answer=6)
+    (found,) = of("canary-in-output", called(one))
+    assert found.seen == ("evidence/1-main.jsonl:4", "evidence/1-main.jsonl:6")
+    (found,) = of("canary-in-output", called(replace(one, answer=0)))
+    assert found.seen == ("evidence/1-main.jsonl:4",)
+
+
 def test_the_reproducer_replays_the_handshake():
     made = called(call("command-injection", "x", "6", expected="6", proven=True))
     (found,) = of("command-injection", made)
