@@ -3,7 +3,8 @@
 The floor: the server answered; every listing is whole; every listed tool was called, with hostile
 input too where it takes any, or is named with the reason it was not; not all of them refused all
 that was asked; every witness that could be there is there, and the kernel's record of every main
-session above all. Below it there is no score.
+session above all (of what an inner tracer was not shown, an outer one's); the server was asked with
+nothing watching too. Below it there is no score.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from mcp_sandbox.model import (
     COMPLETE,
     NOT_USED,
+    OPAQUE,
     Call,
     CallStatus,
     Coverage,
@@ -24,14 +26,18 @@ from mcp_sandbox.model import (
     Observations,
     Session,
     SessionEnd,
+    SinkKind,
     StopStage,
     ToolCoverage,
     ToolOutcome,
+    Tracing,
     Witness,
 )
 
 MAIN = "main"
 """The role of the sessions that work through the plan; another one takes up where one broke off."""
+UNTRACED = "untraced"
+"""The role of the sessions that do the same with nothing watching."""
 VALID = "valid"
 NOT_OFFERED = "not offered"
 MAX_REASON = 200
@@ -39,6 +45,8 @@ MAX_REASON = 200
 _ENDED = frozenset({CallStatus.CLOSED, CallStatus.TIMEOUT, CallStatus.STUCK_WRITE})
 _ANSWERS = frozenset({CallStatus.RESULT, CallStatus.INPUT_REQUIRED})
 _DEAD = frozenset({SessionEnd.NEVER_ANSWERED, SessionEnd.REFUSED})
+_WHOLE = frozenset({SessionEnd.COMPLETED, SessionEnd.REFUSED})
+"""Ends after which nothing of the plan is left: who refuses to open is asked nothing more."""
 _NEEDS_LIFE = frozenset({Witness.TMPFS, Witness.TOP, Witness.CGROUP})
 """Witnesses that a server takes with it when it ends by itself."""
 
@@ -62,6 +70,8 @@ _NETWORK = re.compile(
     r"|\b(?:could not|cannot|failed to|unable to) (?:connect|resolve|reach)\b",
     re.IGNORECASE,
 )
+_CONNECTIONS = frozenset({SinkKind.HTTP, SinkKind.TLS, SinkKind.TCP, SinkKind.QUIC})
+"""What the sink leads nowhere: a tool that needs the answer has its reason to refuse."""
 _IDLE = frozenset({ToolOutcome.REFUSED, ToolOutcome.NOT_CALLABLE})
 """Outcomes of a tool that did nothing, for no reason that the sandbox explains."""
 
@@ -79,6 +89,7 @@ def measure(observations: Observations) -> Coverage:
             if tool.outcome is ToolOutcome.NOT_REACHED
         ),
         *_nothing_done(tools),
+        *_not_compared(observations.sessions, mains),
     ]
     witnesses, lost = _witnesses(observations.sessions)
     return Coverage(tools=tools, witnesses=witnesses, missing=tuple(missing + lost))
@@ -89,6 +100,12 @@ def _nothing_done(tools: dict[str, ToolCoverage]) -> Iterator[str]:
     if tools and all(tool.outcome in _IDLE for tool in tools.values()):
         name, first = next(iter(tools.items()))
         yield f"No tool did any work: each refused every call ({name!r}: {first.reason[:100]})."
+
+
+def _not_compared(sessions: tuple[Session, ...], mains: list[Session]) -> Iterator[str]:
+    """How the untraced one ended is no matter here: a server that is silent then, evades."""
+    if any(map(_answered, mains)) and all(one.transcript.role != UNTRACED for one in sessions):
+        yield "No session was held with nothing watching."
 
 
 # --- the server and its listings ------------------------------------------------------------------
@@ -145,10 +162,14 @@ def _tools(observations: Observations, mains: list[Session]) -> dict[str, ToolCo
     """Every tool that a main session was shown, by name."""
     shown, late = _shown(mains)
     calls: dict[str, list[Call]] = {}
+    connected: set[str] = set()
     for session in observations.sessions:
+        numbers = {one.call for one in session.container.sink if one.kind in _CONNECTIONS}
         for call in session.transcript.calls:
             if call.kind is ItemKind.TOOLS:
                 calls.setdefault(call.target, []).append(call)
+                if call.family == VALID and call.number in numbers:
+                    connected.add(call.target)
     uncallable: dict[str, str] = {}
     for session in mains:
         uncallable |= session.transcript.not_called
@@ -157,7 +178,7 @@ def _tools(observations: Observations, mains: list[Session]) -> dict[str, ToolCo
     found: dict[str, ToolCoverage] = {}
     for name in sorted(shown):
         if name in calls:
-            found[name] = _outcome(shown[name], calls[name], ended)
+            found[name] = _outcome(shown[name], calls[name], ended, connects=name in connected)
         elif name in uncallable:
             found[name] = ToolCoverage(ToolOutcome.NOT_CALLABLE, uncallable[name][:MAX_REASON])
         else:
@@ -182,8 +203,10 @@ def _shown(mains: list[Session]) -> tuple[dict[str, Json], set[str]]:
     return shown, late
 
 
-def _outcome(item: dict[str, Json], calls: list[Call], ended: str) -> ToolCoverage:
-    """``ended``: why the plan was not done; empty when it was."""
+def _outcome(
+    item: dict[str, Json], calls: list[Call], ended: str, *, connects: bool
+) -> ToolCoverage:
+    """``ended``: why the plan was not done; empty when it was. ``connects``: ordinary calls do."""
     ordinary = [call for call in calls if call.family == VALID]
     works = any(call.status in _ANSWERS for call in ordinary)
     count = len(calls)
@@ -201,7 +224,7 @@ def _outcome(item: dict[str, Json], calls: list[Call], ended: str) -> ToolCovera
     if not any(call.status in _ANSWERS for call in calls):
         first = (ordinary or calls)[0]
         reason = f"{first.status.value}: {first.reply}"[:MAX_REASON]
-        unreached = any(_NETWORK.search(call.reply) for call in ordinary)
+        unreached = connects or any(_NETWORK.search(call.reply) for call in ordinary)
         outcome = ToolOutcome.NEEDS_NETWORK if unreached else ToolOutcome.REFUSED
         return ToolCoverage(outcome, reason, count)
     return ToolCoverage(ToolOutcome.CALLED, "", count)
@@ -219,6 +242,7 @@ def _witnesses(sessions: tuple[Session, ...]) -> tuple[dict[str, str], list[str]
     """Witness -> complete or why not, over all sessions; and what is below the floor."""
     states: dict[str, str] = {}
     lost: list[str] = []
+    outside = _seen_from_outside(sessions)
     for witness in Witness:
         told: list[str] = []
         used = False
@@ -229,16 +253,37 @@ def _witnesses(sessions: tuple[Session, ...]) -> tuple[dict[str, str], list[str]
             used = True
             if state == COMPLETE:
                 continue
-            why = f"{session.transcript.role}: {state or 'no word of it'}"[:MAX_REASON]
+            role = session.transcript.role
+            why = f"{role}: {state or 'no word of it'}"[:MAX_REASON]
             told.append(why)
             if witness is Witness.TRACE and state == NOT_USED:
-                lost.append(f"The kernel's record was not taken: {session.transcript.role}.")
-            elif not (witness in _NEEDS_LIFE and _ended_by_itself(session)):
+                lost.append(f"The kernel's record was not taken: {role}.")
+            elif not (
+                (witness in _NEEDS_LIFE and _ended_by_itself(session))
+                or (witness is Witness.TRACE and _blind(session) and role in outside)
+            ):
                 lost.append(f"The witness {witness.value!r} is not complete: {why}.")
         if sessions:
             told = list(dict.fromkeys(told))
             states[witness.value] = "; ".join(told) or (COMPLETE if used else NOT_USED)
     return states, list(dict.fromkeys(lost))
+
+
+def _blind(session: Session) -> bool:
+    """The tracer inside the container was shown nothing of some program."""
+    state = session.container.witnesses.get(Witness.TRACE, "")
+    return session.container.tracing is Tracing.INSIDE and state.startswith(OPAQUE)
+
+
+def _seen_from_outside(sessions: tuple[Session, ...]) -> frozenset[str]:
+    """Roles whose whole plan was done under a tracer outside, with nothing missing."""
+    return frozenset(
+        session.transcript.role
+        for session in sessions
+        if session.container.tracing is Tracing.OUTSIDE
+        and session.container.witnesses.get(Witness.TRACE) == COMPLETE
+        and session.transcript.end in _WHOLE
+    )
 
 
 def _may_be_absent(witness: Witness, session: Session) -> bool:

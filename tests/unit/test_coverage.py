@@ -6,23 +6,28 @@ from dataclasses import replace
 
 import pytest
 
-from mcp_sandbox.coverage import measure
+from mcp_sandbox import coverage
 from mcp_sandbox.model import (
     NOT_USED,
     CallStatus,
+    Coverage,
     ItemKind,
     Moment,
     Network,
+    Observations,
     Relaxation,
     SessionEnd,
+    SinkKind,
     StartAttempt,
     StopStage,
     ToolOutcome,
+    Tracing,
     Witness,
 )
 from support.observed import (
     OTHER_IDENTITY,
     WITNESSES,
+    arrived,
     call,
     called,
     listings,
@@ -33,6 +38,13 @@ from support.observed import (
 
 ERROR = CallStatus.TOOL_ERROR
 FIND = tool(name="The name.")
+UNTRACED = session(role="untraced", container={"witnesses": WITNESSES | {"trace": NOT_USED}})
+
+
+def measure(observations: Observations) -> Coverage:
+    """Coverage of a run in which the server was asked with nothing watching too."""
+    sessions = observations.sessions
+    return coverage.measure(replace(observations, sessions=(*sessions, UNTRACED)))
 
 
 def outcome(*calls, **more):
@@ -126,6 +138,19 @@ def test_a_tool_that_wants_a_network_is_named_so_and_was_tested(said):
     assert measured.missing == ()
 
 
+def test_a_tool_whose_ordinary_call_was_cut_off_at_the_sink_needs_a_network():
+    refused = (call(said="EPROTO", status=ERROR), call("ssrf", said="EPROTO", status=ERROR))
+    reached = {"sink": (arrived(SinkKind.TLS, "api.example", call=1),)}
+    measured = measure(observed(session(*refused, container=reached)))
+    assert measured.tools["find"].outcome is ToolOutcome.NEEDS_NETWORK
+    for other in (
+        arrived(SinkKind.DNS, "api.example", call=1),
+        arrived(SinkKind.TLS, "api.example", call=2),
+    ):
+        measured = measure(observed(session(*refused, container={"sink": (other,)})))
+        assert measured.tools["find"].outcome is ToolOutcome.REFUSED
+
+
 @pytest.mark.parametrize("said", ["No such file", "The network name is too long", "Not connected"])
 def test_other_errors_need_no_network(said):
     assert outcome(call(said=said, status=ERROR)).outcome is ToolOutcome.REFUSED
@@ -183,7 +208,7 @@ def test_no_session_at_all():
     made = replace(
         observed(), sessions=(), attempts=(StartAttempt(Relaxation.NONE, "exited at once", 1),)
     )
-    assert measure(made).missing == ("The server did not answer: exited at once.",)
+    assert coverage.measure(made).missing == ("The server did not answer: exited at once.",)
 
 
 @pytest.mark.parametrize("end", [SessionEnd.NEVER_ANSWERED, SessionEnd.REFUSED, SessionEnd.EXITED])
@@ -279,6 +304,65 @@ def test_a_trace_that_broke_off_misses_in_any_session():
     other = session(role="identity", container={"witnesses": WITNESSES | {"trace": "opaque: x"}})
     (missing,) = measure(observed(session(call()), other)).missing
     assert "identity: opaque: x" in missing
+
+
+OPAQUE = "opaque: the tracer could not read the arguments of /opt/cat"
+
+
+def traced(tracing, state="complete", **more):
+    """A session under a tracer of that kind, whose record is in that state."""
+    container = {"witnesses": WITNESSES | {"trace": state}, "tracing": tracing}
+    return session(call(), container=container, **more)
+
+
+def test_what_a_tracer_inside_was_not_shown_an_outer_one_was():
+    inside, outside = traced(Tracing.INSIDE, OPAQUE), traced(Tracing.OUTSIDE)
+    (reason,) = measure(observed(inside)).missing
+    assert OPAQUE in reason
+    measured = measure(observed(inside, outside))
+    assert measured.missing == ()
+    assert measured.witnesses["trace"] == f"main: {OPAQUE}"
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside"),
+    [
+        (OPAQUE, traced(Tracing.OUTSIDE, "the last line is cut off")),
+        (OPAQUE, traced(Tracing.OUTSIDE, OPAQUE)),
+        (OPAQUE, traced(Tracing.OUTSIDE, NOT_USED)),
+        (OPAQUE, traced(Tracing.OUTSIDE, end=SessionEnd.EXITED)),
+        (OPAQUE, traced(Tracing.OUTSIDE, end=SessionEnd.BUDGET)),
+        (OPAQUE, traced(Tracing.OUTSIDE, role="identity")),
+        (OPAQUE, traced(Tracing.INSIDE)),
+        ("3 lines could not be read", traced(Tracing.OUTSIDE)),
+        (NOT_USED, traced(Tracing.OUTSIDE)),
+    ],
+)
+def test_nothing_else_stands_in_for_what_a_tracer_inside_was_not_shown(inside, outside):
+    assert measure(observed(traced(Tracing.INSIDE, inside), outside)).missing
+
+
+def test_what_an_outer_tracer_was_not_shown_nothing_else_shows():
+    made = observed(traced(Tracing.OUTSIDE, OPAQUE), traced(Tracing.OUTSIDE))
+    assert measure(made).missing
+
+
+def test_a_server_that_was_never_asked_with_nothing_watching_misses():
+    assert coverage.measure(observed(session(call()))).missing == (
+        "No session was held with nothing watching.",
+    )
+
+
+@pytest.mark.parametrize("role", ["untraced again", "main", "identity"])
+def test_no_other_session_is_the_one_with_nothing_watching(role):
+    other = session(call(), role=role, container={"tracing": Tracing.NONE})
+    assert coverage.measure(observed(session(call()), other)).missing
+
+
+@pytest.mark.parametrize("end", [SessionEnd.NEVER_ANSWERED, SessionEnd.BROKEN_OFF])
+def test_how_the_session_with_nothing_watching_ended_is_no_matter_of_coverage(end):
+    held = replace(UNTRACED, transcript=replace(UNTRACED.transcript, end=end))
+    assert coverage.measure(observed(session(call()), held)).missing == ()
 
 
 def test_without_a_network_there_is_no_sink():

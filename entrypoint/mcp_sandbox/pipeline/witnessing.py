@@ -18,6 +18,7 @@ from typing import IO, Any, NamedTuple
 from mcp_sandbox import trace
 from mcp_sandbox.model import (
     COMPLETE,
+    OPAQUE,
     Act,
     CanaryHit,
     ContainerFacts,
@@ -47,11 +48,12 @@ Files = Callable[[str], AbstractContextManager[Write]]
 
 _SINK_KINDS = {kind.value: kind for kind in SinkKind}
 _QUIET_ACTS = frozenset({Act.FORK, Act.EXIT})
+_LOOKED_UP = frozenset(
+    f"/etc/{name}"
+    for name in ("hosts", "host.conf", "resolv.conf", "nsswitch.conf", "gai.conf", "services")
+)
+_NAME_CACHE = "unix:/var/run/nscd/socket"
 _NOTABLE = ("/proc/", "/dev/", "/run/", "/var/run/", "/sys/", "/etc/")
-
-
-OPAQUE = "opaque"
-"""How the state of a trace begins that shows a process without its paths."""
 
 
 def opaque(container: ContainerFacts) -> bool:
@@ -225,13 +227,19 @@ def _detail(event: trace.Event) -> str:
 
 
 def _quiet(event: trace.Event) -> bool:
-    """Reading an ordinary file, and processes that come and go: thousands of a start-up."""
+    """Reading an ordinary file, processes that come and go, what a C library does for every name.
+
+    Start-ups have thousands of the first two, a server that connects in each call has of the last.
+    """
+    thing = event.object
     if event.act in _QUIET_ACTS:
         return True
-    if event.act is not Act.OPEN:
-        return False
-    path = event.object
-    return not (path.startswith(_NOTABLE) or "/." in path)
+    if event.act is Act.OPEN:
+        return thing in _LOOKED_UP or not (thing.startswith(_NOTABLE) or "/." in thing)
+    if event.act is Act.CONNECT:
+        # A datagram socket without a port sends nothing: it sorts the addresses of a name.
+        return thing == _NAME_CACHE or thing.endswith(":0")
+    return event.act in {Act.BIND, Act.SEND} and thing == "netlink"
 
 
 def _found_in(matcher: Matcher, *texts: str) -> tuple[CanaryHit, ...]:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 
-MAX_EVENTS = 10_000
+MAX_EVENTS = 20_000
 MAX_BYTES = 64 * 2**20
 MAX_PENDING = 16 * 2**20
 """Bytes that wait for a reader; a slow one costs events, never a connection's time."""

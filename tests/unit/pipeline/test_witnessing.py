@@ -167,6 +167,24 @@ def test_a_flood_of_different_events_is_not_complete(
     assert "more than 10" in seen.witnesses[Witness.TRACE]
 
 
+def test_looking_up_a_name_in_each_call_leaves_room_for_the_rest(
+    matcher: Matcher, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(witnessing, "MAX_QUIET", 0)
+    sorting = (
+        "7 111.000000 connect(4<UDP:[1]>, {sa_family=AF_INET, sin_port=htons(0), "
+        'sin_addr=inet_addr("46.29.16.1")}, 16) = 0\n'
+    )
+    looked_up = "".join(opened(111, f"/etc/{one}") for one in ("hosts", "resolv.conf"))
+    text = HEAD + looked_up + sorting + TAIL
+    seen = see(matcher, facts(), record(text))
+    assert seen.witnesses[Witness.TRACE] == COMPLETE
+    assert not [one for one in seen.kernel if one.act in {Act.OPEN, Act.CONNECT}]
+    reached = sorting.replace("htons(0)", "htons(443)") + opened(111, "/etc/passwd")
+    seen = see(matcher, facts(), record(HEAD + reached + TAIL))
+    assert {one.act for one in seen.kernel} >= {Act.OPEN, Act.CONNECT}
+
+
 def test_what_was_planted_is_never_too_quiet(matcher: Matcher, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(witnessing, "MAX_QUIET", 2)
     text = HEAD + "".join(opened(111, f"/opt/{n}") for n in range(9)) + TAIL
