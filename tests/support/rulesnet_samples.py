@@ -460,6 +460,16 @@ def a_name_without_a_network():
     )
 
 
+@hit("unprompted-network", N)
+def telemetry_of_a_library():
+    return _at(Window.IDLE, "mobile.events.data.microsoft.com", SinkKind.TLS)
+
+
+@hit("unprompted-network")
+def a_name_beside_that_of_telemetry():
+    return _at(Window.IDLE, "collect.microsoft.com", SinkKind.TLS)
+
+
 @miss("unprompted-network")
 def the_machine_itself_and_the_end_of_a_call():
     return seen(

@@ -15,7 +15,7 @@ from mcp_sandbox.model import (
     Tracing,
     Window,
 )
-from support.observed import arrived, call, called, did, tool
+from support.observed import arrived, call, called, did, observed, session, tool
 from support.rule_samples import NONCE, hit, miss
 
 C, H, M, N = RiskClass.CRITICAL, RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE
@@ -654,6 +654,36 @@ def the_call_that_was_ended():
         calls=(call(), HOSTILE, call("ssrf", "x")),
         container={"cgroup": CgroupCounters(oom_kills=1)},
     )
+
+
+def _beside(answered, ended=0):
+    """The same plan once more untraced, where the last call was answered or not."""
+    calls = (call(), HOSTILE)
+    traced_one = session(
+        *calls,
+        container={"tracing": Tracing.INSIDE, "cgroup": CgroupCounters(oom_kills=1)},
+        end=SessionEnd.EXITED,
+    )
+    last = replace(HOSTILE, status=answered)
+    alone = session(
+        call(), last, role="untraced", container={"cgroup": CgroupCounters(oom_kills=ended)}
+    )
+    return observed(traced_one, alone)
+
+
+@hit("out-of-memory", N)
+def the_tracer_was_the_last_straw():
+    return _beside(CallStatus.RESULT)
+
+
+@hit("out-of-memory", M)
+def the_untraced_run_did_not_answer_either():
+    return _beside(CallStatus.CLOSED)
+
+
+@hit("out-of-memory", M)
+def the_untraced_run_met_the_limit_too():
+    return _beside(CallStatus.RESULT, ended=1)
 
 
 @hit("pid-exhaustion")

@@ -295,6 +295,8 @@ _TELEMETRY = frozenset(
         "scarf.sh",
     ]
 )
+_TELEMETRY_NAMES = ("events.data.microsoft.com", "dc.services.visualstudio.com")
+"""Names of telemetry below domains that serve other things as well."""
 _INDEXES = frozenset({"pypi", "npmjs", "rubygems"})
 """Package indexes, by their names: frameworks ask them whether there is a newer version."""
 
@@ -302,4 +304,6 @@ _INDEXES = frozenset({"pypi", "npmjs", "rubygems"})
 def is_known(host: str) -> bool:
     """Telemetry, or a question for updates: to be told of, no attack."""
     own = domain(host)
+    if f".{canonical(host)}".endswith(tuple(f".{name}" for name in _TELEMETRY_NAMES)):
+        return True
     return own in _TELEMETRY or (label(own) in _INDEXES and own.endswith((".org", ".com")))

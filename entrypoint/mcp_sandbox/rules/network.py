@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mcp_sandbox.model import (
     Act,
@@ -86,11 +86,15 @@ def unprompted(context: Context) -> dict[str, list[Arrived]]:
     return context.kept("unprompted traffic", lambda: _unprompted(context))
 
 
-def _why_mild(context: Context, own: str) -> str:
+def _why_mild(context: Context, own: str, arrived: Sequence[Arrived]) -> str:
     """What makes traffic to a domain no surprise; empty when it is one."""
     if own in hosts.declared(context):
         return ", which its own texts, its image or its arguments name"
-    return ", which is known for telemetry or updates" if hosts.is_known(own) else ""
+    return ", which is known for telemetry or updates" if _all_known(arrived) else ""
+
+
+def _all_known(arrived: Sequence[Arrived]) -> bool:
+    return all(hosts.is_known(host) for host in {one.event.host for one in arrived})
 
 
 @rule(
@@ -115,7 +119,7 @@ def _why_mild(context: Context, own: str) -> str:
 def unprompted_network(context: Context) -> Iterator[Hit]:
     """Traffic outside the calls, one hit a domain."""
     for own, arrived in unprompted(context).items():
-        mild = _why_mild(context, own)
+        mild = _why_mild(context, own, arrived)
         first = arrived[0].session
         yield Hit(
             subject="server",
@@ -194,7 +198,7 @@ def undeclared_endpoint(context: Context) -> Iterator[Hit]:
             found.setdefault(own, []).append(one)
     for own, arrived in found.items():
         first = arrived[0]
-        known = hosts.is_known(own)
+        known = _all_known(arrived)
         yield Hit(
             subject="server",
             fact=f"endpoint {own}",

@@ -9,6 +9,7 @@ from dataclasses import replace
 from mcp_sandbox.model import (
     Act,
     Call,
+    CallStatus,
     Confidence,
     Evidence,
     KernelEvent,
@@ -17,6 +18,7 @@ from mcp_sandbox.model import (
     Session,
     SessionEnd,
     StopStage,
+    Tracing,
 )
 from mcp_sandbox.rules import witnessed
 from mcp_sandbox.rules.context import VALID, Context, Made
@@ -25,6 +27,8 @@ from mcp_sandbox.rules.surfaces import quote
 from mcp_sandbox.rules.witnessed import Learned, short
 
 M, N = RiskClass.MEDIUM, RiskClass.NOTE
+
+_UNANSWERED = frozenset({CallStatus.CLOSED, CallStatus.TIMEOUT, CallStatus.STUCK_WRITE})
 
 
 def _last(session: Session) -> Call | None:
@@ -153,7 +157,8 @@ def _fault(event: KernelEvent) -> tuple[str, str] | None:
         what="The kernel killed a process of the server because its memory limit was reached.",
         proof="The engine's OOM flag or the kernel's counter for the container; where the record "
         "has it, the call in which the process was ended.",
-        quiet_when="Memory stays under the limit.",
+        quiet_when="Memory stays under the limit. A note when the same call was answered in the "
+        "untraced run: the tracer's own memory counts against the limit as well.",
         fix="Bound what one call may allocate: check sizes before reading and building.",
         cwe=(770, 789),
     )
@@ -166,7 +171,22 @@ def out_of_memory(context: Context) -> Iterator[Hit]:
             told = f"The kernel ended a process at the limit of {limit} MiB."
             killed = [event for event in _killed(session) if event.call]
             call = _numbered(session, killed[0].call) if killed else _last(session)
-            yield replace(_during(session, "memory", told, call), kernel=tuple(killed[:1]))
+            hit = replace(_during(session, "memory", told, call), kernel=tuple(killed[:1]))
+            yield replace(hit, class_=N) if _answered_untraced(context, session, call) else hit
+
+
+def _answered_untraced(context: Context, session: Session, call: Call | None) -> bool:
+    """The untraced run stayed under the limit, in this very call too."""
+    others = [one for one in context.sessions if one.transcript.role == "untraced"]
+    if call is None or session.container.tracing is Tracing.NONE or not others:
+        return False
+    return not any(_oom(other) for other in others) and any(
+        (one.kind, one.target, one.parameter, one.family, one.payload)
+        == (call.kind, call.target, call.parameter, call.family, call.payload)
+        and one.status not in _UNANSWERED
+        for other in others
+        for one in other.transcript.calls
+    )
 
 
 def _killed(session: Session) -> Iterator[KernelEvent]:
