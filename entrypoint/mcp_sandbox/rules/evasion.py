@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mcp_sandbox.model import (
@@ -101,17 +101,25 @@ def _endpoints(sessions: Sequence[Session]) -> _Seen:
     found: _Seen = {}
     for session in sessions:
         calls = {call.number: call.target for call in session.transcript.calls}
-        nonces = [call.nonce for call in session.transcript.calls]
+        nonces = frozenset(call.nonce for call in session.transcript.calls if call.nonce)
+        sizes = frozenset(map(len, nonces))
         for event in session.container.sink:
             if event.kind is SinkKind.TAMPER or hosts.is_nameless(event.host):
                 continue
             host, own = hosts.canonical(event.host), hosts.domain(event.host)
             if host != own:  # what the owner of the domain made up may differ from run to run
-                host = f"{normalised(host.removesuffix(own), nonces)}{own}"
+                first = host.removesuffix(own)
+                held = _pieces(first, sizes) & nonces
+                host = f"{normalised(first, sorted(held))}{own}"
             way = _WAYS.get(event.kind, "connection")
             name = f"{way} {host}" + (f" port {event.port}" if event.port else "")
             found.setdefault(name, calls.get(event.call, ""))
     return found
+
+
+def _pieces(text: str, sizes: Iterable[int]) -> set[str]:
+    """Every piece of a text of these sizes: thousands of nonces are not looked for one by one."""
+    return {text[at : at + size] for size in sizes for at in range(len(text) - size + 1)}
 
 
 def _secrets(sessions: Sequence[Session]) -> _Seen:

@@ -287,8 +287,9 @@ _URL = re.compile(
 )
 def refused_connection(context: Context) -> Iterator[Hit]:
     """MEDIUM, second line."""
-    refused = [_by_kernel(did) for did in context.did if _is_refused(did)]
-    arrivals = [_at_sink(one) for one in context.arrived if _is_connection(one)]
+    asked = _AskedFor()
+    refused = [_by_kernel(did) for did in context.did if _is_refused(did, asked)]
+    arrivals = [_at_sink(one) for one in context.arrived if _is_connection(one, asked)]
     yield from _hits(
         [*arrivals, *refused, *_found(context, _NETWORK_ERRORS, _REFUSED)],
         "The server tried to connect",
@@ -299,10 +300,10 @@ def refused_connection(context: Context) -> Iterator[Hit]:
 _CONNECTIONS = frozenset({SinkKind.HTTP, SinkKind.TLS, SinkKind.TCP, SinkKind.UDP, SinkKind.QUIC})
 
 
-def _is_connection(arrival: Arrived) -> bool:
+def _is_connection(arrival: Arrived, asked: _AskedFor) -> bool:
     """A connection to an address that the call did not name."""
     call = arrival.made.call if arrival.made else None
-    return arrival.event.kind in _CONNECTIONS and not _named(call, arrival.event.host)
+    return arrival.event.kind in _CONNECTIONS and not asked.named(call, arrival.event.host)
 
 
 def _at_sink(arrival: Arrived) -> Word:
@@ -312,18 +313,31 @@ def _at_sink(arrival: Arrived) -> Word:
     return Word("the sink's record", text, arrival.session, call, sink=(event,))
 
 
-def _is_refused(did: Did) -> bool:
+def _is_refused(did: Did, asked: _AskedFor) -> bool:
     """The kernel refused a connection to another machine, whose address the call did not name."""
     event = did.event
     if event.act is not Act.CONNECT or event.result not in {"ECONNREFUSED", "ENETUNREACH"}:
         return False
     host, port = hosts.split_port(event.object)
     call = did.made.call if did.made else None
-    return port > 0 and hosts.scope(host) is not hosts.Scope.LOOPBACK and not _named(call, host)
+    return (
+        port > 0 and hosts.scope(host) is not hosts.Scope.LOOPBACK and not asked.named(call, host)
+    )
 
 
-def _named(call: Call | None, host: str) -> bool:
-    return call is not None and hosts.domain(host) in hosts.asked_for([call])
+class _AskedFor:
+    """The domains that the arguments of each call name: read once, however much a call does."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, frozenset[str]] = {}
+
+    def named(self, call: Call | None, host: str) -> bool:
+        """Whether the call's own arguments name this host's domain."""
+        if call is None:
+            return False
+        if id(call) not in self._known:
+            self._known[id(call)] = hosts.asked_for([call])
+        return hosts.domain(host) in self._known[id(call)]
 
 
 _NETWORK_ERRORS = (

@@ -175,6 +175,11 @@ def _written(session: Session, nonce: str) -> list[str]:
 
 def _ordinary_folders(context: Context, made: Made) -> set[str]:
     """Folders the tool writes to when called ordinarily, and those the server was started with."""
+    key = f"ordinary folders {id(made.session)} {made.subject}"
+    return context.kept(key, lambda: _work_folders(context, made))
+
+
+def _work_folders(context: Context, made: Made) -> set[str]:
     launch = context.observations.image.launch
     words = [*launch.entrypoint, *launch.command, *made.session.container.command_line]
     words += [pair for pair in launch.environment if not _PERSONAL.match(pair)]
@@ -186,7 +191,7 @@ def _ordinary_folders(context: Context, made: Made) -> set[str]:
             launched.add(folder)
     for other in context.by_target.get(made.subject, ()):
         if other.call.family == VALID and other.session is made.session:
-            launched |= _named(other, made.session)
+            launched |= _named(context, other)
     return launched
 
 
@@ -204,21 +209,27 @@ _NO_FOLDER = re.compile(r":|/s?bin(?:/|$)|\.\w{1,4}$")
 """Programs, files and mounts among the words of a command line."""
 
 
-def _named(made: Made, session: Session) -> set[str]:
+def _named(context: Context, made: Made) -> set[str]:
     """Folders of files whose last part an ordinary call named."""
+    files = context.kept(f"files by name {id(made.session)}", lambda: _by_name(made.session))
     names = {posixpath.basename(text.rstrip("/")) for text in sent(made.call)} - {""}
-    files = [entry.path for entry in session.container.tmpfs if entry.kind == "file"]
-    files += [
+    return {folder for name in names for folder in files.get(name, ())}
+
+
+def _by_name(session: Session) -> dict[str, set[str]]:
+    """Last part, with and without its ending -> the folders of the files that were written."""
+    files = {entry.path for entry in session.container.tmpfs if entry.kind == "file"}
+    files |= {
         event.object
         for event in session.container.kernel
         if event.act is Act.WRITE and event.object.startswith("/")
-    ]
-    return {
-        posixpath.dirname(path)
-        for path in files
-        if posixpath.basename(path) in names
-        or posixpath.splitext(posixpath.basename(path))[0] in names
     }
+    found: dict[str, set[str]] = {}
+    for path in files:
+        name = posixpath.basename(path)
+        for known in {name, posixpath.splitext(name)[0]}:
+            found.setdefault(known, set()).add(posixpath.dirname(path))
+    return found
 
 
 def _inside(path: str, folder: str) -> bool:
