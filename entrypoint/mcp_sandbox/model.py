@@ -264,6 +264,9 @@ COMPLETE = "complete"
 """The value of a witness, a scanner or a listing that has nothing missing."""
 NOT_USED = "not used"
 """The value of a witness that the run was to do without."""
+OPAQUE = "opaque"
+"""How the state of a trace begins that shows a program without what it did: nobody may read it. A
+tracer outside the container is shown it all."""
 
 
 @dataclass(frozen=True)

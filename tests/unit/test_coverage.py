@@ -367,7 +367,8 @@ def test_how_the_session_with_nothing_watching_ended_is_no_matter_of_coverage(en
 
 def test_without_a_network_there_is_no_sink():
     silent = {"witnesses": WITNESSES | {"sink": NOT_USED}, "network": Network.NONE}
-    measured = measure(called(call(), container=silent))
+    untraced = session(role="untraced", container=silent)
+    measured = coverage.measure(observed(session(call(), container=silent), untraced))
     assert measured.missing == ()
     assert measured.witnesses["sink"] == NOT_USED
 

@@ -3,7 +3,8 @@
 Four conversations, each with containers of its own so that none contaminates another: *main* does
 the whole plan under the tracer, *untraced* does the same with nothing watching, *identity* lists
 again under another client name, and one more speaks the other era. ``--jobs`` of them are held at
-once; calls within one are sequential. A session that the server breaks off is continued in a fresh
+once; calls within one are sequential. What the tracer inside a container was not shown is done once
+more under one outside it. A session that the server breaks off is continued in a fresh
 container, a bounded number of times.
 """
 
@@ -108,10 +109,11 @@ def hold(tools: Tools, held: Held) -> None:
         _Chain(beside, plans, second_era, main.relaxation),
     ]
     _hold_at_once(tools, chains, held)
-    if any(witnessing.opaque(session.container) for session in first.held.sessions):
+    if blind := [chain for chain in chains if chain.blind]:
         tools.observer.phase("trace from outside")
-        first = _Chain(tools, plans, main.plan, main.relaxation, Tracing.OUTSIDE)
-        _hold_at_once(tools, [first], held)
+        again = {id(chain): chain.from_outside() for chain in blind}
+        _hold_at_once(tools, list(again.values()), held)
+        first = again.get(id(first), first)
     _confirm(tools, plans, first, untraced, held)
 
 
@@ -138,6 +140,15 @@ class _Chain:
         self._running = running
         # Numbered now, so that a session's name does not depend on who was quicker.
         self._name = running.name if running else tools.name(plan.role)
+
+    @property
+    def blind(self) -> bool:
+        """Whether the tracer inside was shown nothing of some program."""
+        return any(witnessing.opaque(session.container) for session in self.held.sessions)
+
+    def from_outside(self) -> _Chain:
+        """The same once more, under a tracer that is shown every program."""
+        return _Chain(self._tools, self._plans, self.plan, self.relaxation, Tracing.OUTSIDE)
 
     def run(self) -> None:
         """Hold it to its end. Raises ``SandboxError``."""
@@ -191,7 +202,8 @@ def _hold_at_once(tools: Tools, chains: list[_Chain], held: Held) -> None:
     futures = [pool.submit(chain.run) for chain in chains]
     try:
         futures[0].result()
-        tools.observer.phase("probe: beside")
+        if len(futures) > 1:
+            tools.observer.phase("probe: beside")
         for future in futures[1:]:
             future.result()
     except BaseException:
