@@ -35,7 +35,7 @@ from mcp_sandbox.sandbox import Recorded
 
 MAX_LOUD = 20_000
 """Different events of one session that are kept; beyond it the record is not complete."""
-MAX_QUIET = 10_000
+MAX_QUIET = 5_000
 """Different events that are kept of those which start-up makes by the thousand: reading ordinary
 files, new processes, their ends."""
 MAX_TEXT = 1_024
@@ -233,7 +233,7 @@ def _quiet(event: trace.Event) -> bool:
     """
     thing = event.object
     if event.act in _QUIET_ACTS:
-        return True
+        return event.result == "ok"
     if event.act is Act.OPEN:
         return thing in _LOOKED_UP or not (thing.startswith(_NOTABLE) or "/." in thing)
     if event.act is Act.CONNECT:

@@ -38,9 +38,11 @@ def _unprompted(context: Context) -> dict[str, list[Arrived]]:
     """Domain -> what went there outside the calls, and was not begun by one."""
     found: dict[str, list[Arrived]] = {}
     for session in context.sessions:
+        if not (arrived := _arrived(context, session)):
+            continue
         # What is still heard after a call may be the end of what it began.
         begun = set(_ours(context, session))
-        for one in _arrived(context, session):
+        for one in arrived:
             own = hosts.domain(one.event.host)
             if one.event.kind not in TRAFFIC or hosts.is_nameless(one.event.host):
                 continue
@@ -186,8 +188,10 @@ def undeclared_endpoint(context: Context) -> Iterator[Hit]:
     }  # reported as what they are
     found: dict[str, list[Arrived]] = {}
     for session in context.sessions:
+        if not (arrived := _arrived(context, session)):
+            continue
         ours = _ours(context, session)
-        for one in _arrived(context, session):
+        for one in arrived:
             own = hosts.domain(one.event.host)
             if one.made is None or one.event.kind not in TRAFFIC or own in told or own in ours:
                 continue
