@@ -1,4 +1,4 @@
-"""Three public servers, as their users install them: every tool tested, and nothing said in error.
+"""Public servers, as their users install them: every tool tested, and nothing said in error.
 
 What may be said of them was judged by hand, finding by finding; see ``docs/measured.md``. They are
 installed by pip and npm inside the image, at the versions pinned in ``tests/data/public-servers``.
@@ -19,7 +19,16 @@ from typing import Any
 
 import pytest
 
-from mcp_sandbox.model import ItemKind, Moment, Report, RiskClass, ToolOutcome, Verdict
+from mcp_sandbox.model import (
+    ItemKind,
+    Moment,
+    Relaxation,
+    Report,
+    RiskClass,
+    ToolOutcome,
+    Tracing,
+    Verdict,
+)
 from mcp_sandbox.report import json as report_json
 from mcp_sandbox.sandbox import Engine
 from support.sarif_lint import lint
@@ -41,27 +50,56 @@ class Expected:
     notes: frozenset[str]
     """Rules that may say something, none of it above a note."""
     least_score: float
+    true: frozenset[tuple[str, RiskClass, str]] = frozenset()
+    """(rule, class, subject) of what is above a note, and is so."""
+    noted: frozenset[str] = frozenset()
+    """Rules that have to say something."""
 
 
 EXPECTED = {
-    "time": Expected(
-        name="mcp-time",
+    "fastmcp": Expected(
+        name="calculator",
         tools=2,
-        called=frozenset({"get_current_time", "convert_time"}),
-        # Its errors quote the address of pydantic's documentation.
-        notes=frozenset({"seed-external-url"}),
-        least_score=98,
+        called=frozenset({"add", "shout"}),
+        # The framework asks for a newer version of itself, reads a .env, and needs SIGTERM to end.
+        notes=frozenset(
+            [
+                *("credential-file-opened", "seed-external-url", "seed-refused-connection"),
+                *("survivor-process", "unprompted-network"),
+            ]
+        ),
+        least_score=95,
+        noted=frozenset({"unprompted-network"}),
+    ),
+    "fetch": Expected(
+        name="mcp-fetch",
+        tools=1,
+        # Fetching is its purpose, and nothing answers in its place.
+        called=frozenset(),
+        notes=frozenset({"reflected-prompt", "seed-external-url", "seed-refused-connection"}),
+        least_score=29,
+        # It looks at the address of a name, and the name is looked up once more to connect.
+        true=frozenset(
+            ("ssrf", RiskClass.HIGH, f"{kind}/fetch#/url") for kind in ("tools", "prompts")
+        ),
+        noted=frozenset({"seed-refused-connection"}),
     ),
     "git": Expected(
         name="mcp-git",
         tools=12,
         # The repository is on the read-only root: what writes to it says so, and is refused.
+        # A git of its own waits for questions, as long as the server lives.
         called=frozenset(
             f"git_{one}" for one in ("status", "diff_unstaged", "diff_staged", "diff", "log")
         )
         | {"git_show", "git_branch"},
-        notes=frozenset({"seed-external-url"}),
-        least_score=98,
+        notes=frozenset(
+            [
+                *("seed-child-process", "seed-external-url", "seed-filesystem-changes"),
+                "unexpected-process",
+            ]
+        ),
+        least_score=96,
     ),
     "filesystem": Expected(
         name="secure-filesystem-server",
@@ -76,7 +114,7 @@ EXPECTED = {
             ]
         ),
         # It repeats the path that it was given, and 10,000 patterns to exclude take it long.
-        notes=frozenset({"reflected-prompt", "hang"}),
+        notes=frozenset({"reflected-prompt", "hang", "seed-filesystem-changes"}),
         least_score=94,
     ),
 }
@@ -146,21 +184,33 @@ def test_every_tool_is_called_or_named_with_the_reason_that_it_was_not(run: Run)
     called = {name for name, one in tools.items() if one.outcome is ToolOutcome.CALLED}
     assert called >= run.expected.called
     for name in tools.keys() - called:
-        assert tools[name].outcome is ToolOutcome.REFUSED
+        assert tools[name].outcome in {ToolOutcome.REFUSED, ToolOutcome.NEEDS_NETWORK}
         assert tools[name].reason
     # Those that take no argument get no hostile one.
     assert sum(one.calls > 50 for one in tools.values()) >= len(tools) - 2
 
 
-def test_it_passes_with_a_high_score(run: Run):
-    assert (run.code, run.report.verdict) == (0, Verdict.PASS)
+def test_it_passes_with_a_high_score_unless_something_true_is_said(run: Run):
+    verdict = (1, Verdict.FAIL) if run.expected.true else (0, Verdict.PASS)
+    assert (run.code, run.report.verdict) == verdict
     assert run.report.score is not None
     assert run.report.score >= run.expected.least_score
 
 
 def test_nothing_is_said_that_a_reader_would_call_false(run: Run):
-    said = {(one.rule, one.class_) for one in run.report.findings}
-    assert said <= {(rule, RiskClass.NOTE) for rule in run.expected.notes}
+    above = [one for one in run.report.findings if one.class_ is not RiskClass.NOTE]
+    assert {(one.rule, one.class_, one.subject) for one in above} == run.expected.true
+    said = {one.rule for one in run.report.findings if one.class_ is RiskClass.NOTE}
+    assert run.expected.noted <= said <= run.expected.notes
+
+
+def test_it_behaves_the_same_with_and_without_a_tracer_and_needs_nothing_more(run: Run):
+    seen = run.report.observations
+    assert seen is not None
+    assert [one.relaxation for one in seen.attempts] == [Relaxation.NONE]
+    traced = {one.transcript.role: one.container.tracing for one in seen.sessions}
+    assert (traced["main"], traced["untraced"]) == (Tracing.INSIDE, Tracing.NONE)
+    assert "main again" not in traced, "no difference had to be looked at twice"
 
 
 def test_its_sarif_is_what_github_takes(
@@ -174,4 +224,4 @@ def test_its_sarif_is_what_github_takes(
     assert complaints(run.sarif) <= {"SARIF1001: warning"}
     results = run.sarif["runs"][0]["results"]
     assert {one["ruleId"] for one in results} == {one.rule for one in run.report.findings}
-    assert {one["level"] for one in results} <= {"note"}
+    assert ({one["level"] for one in results} == {"note"}) is not bool(run.expected.true)
