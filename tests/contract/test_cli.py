@@ -27,7 +27,14 @@ import pytest
 from mcp_sandbox.model import ImageFacts
 from mcp_sandbox.sandbox import Engine
 from support.front_door import PATIENCE, PROMISED, Done, Door, Running
-from support.on_engine import BASE, CORPUS_FILES, START_HOSTILE, WITH_PYTHON, labelled
+from support.on_engine import (
+    BASE,
+    CORPUS_FILES,
+    START_HOSTILE,
+    WITH_PYTHON,
+    labelled,
+    remove_bundle,
+)
 
 pytestmark = pytest.mark.engine
 
@@ -81,6 +88,7 @@ def honest(
     folder = tmp_path_factory.mktemp("honest")
     made = Door(folder, docker_host, "--helper-image", helper_image, "--cpus", "2")
     done = made.run("scan", "--image", corpus_image.id, "--", HONEST)
+    remove_bundle(engine, helper_image, made.label)
     assert labelled(engine, made.label) == []
     assert made.left_here() == []
     return done
@@ -96,7 +104,10 @@ def test_a_whole_scan(honest: Done):
     for line in honest.err.splitlines():
         assert PHASE_LINE.fullmatch(line), line
     names = {path.name for path in (honest.folder / "evidence").iterdir()}
-    assert names == {"1-main.jsonl", "2-identity.jsonl", "3-stateless.jsonl"}
+    sessions = ("1-main", "2-untraced", "3-identity", "4-stateless")
+    assert {f"{name}.jsonl" for name in sessions} <= names
+    assert {f"{name}.trace" for name in sessions if name != "2-untraced"} <= names
+    assert "2-untraced.trace" not in names
 
 
 def test_judge_says_what_the_scan_said(honest: Done, door: Door):
