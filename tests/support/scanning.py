@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -78,12 +78,17 @@ def _subjects(finding: dict[str, Any]) -> set[str]:
     return {finding["subject"].partition("#")[0], *called}
 
 
-def unseen(report: dict[str, Any], tool: str, path: str) -> list[str]:
-    """Ordinary calls of a tool, traced and answered, in which no opening of a file was recorded."""
+TRACED = frozenset({Tracing.INSIDE, Tracing.OUTSIDE})
+
+
+def unseen(
+    report: dict[str, Any], tool: str, path: str, tracing: Collection[Tracing] = TRACED
+) -> list[str]:
+    """Ordinary calls of a tool, so traced and answered, in which no opening of a file shows."""
     traced = [
         session
         for session in report["observations"]["sessions"]
-        if session["container"]["tracing"] != Tracing.NONE
+        if session["container"]["tracing"] in tracing
     ]
     calls = [
         (session, call)

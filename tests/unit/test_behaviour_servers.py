@@ -149,7 +149,7 @@ def test_what_one_mode_does_another_comes_near_to() -> None:
 def test_every_attack_has_an_outcome() -> None:
     for expect in acting.expectations("attacks").values():
         for attack in expect["attacks"].values():
-            assert attack.keys() <= {"seen", "finding", "excused"}
+            assert attack.keys() <= {"seen", "outside", "finding", "excused"}
             assert attack.get("seen") or attack.get("finding")
 
 
