@@ -20,6 +20,10 @@ MAX_ALLOWED = 64
 DEFAULT_PORTS = (80, 443)
 """What a host without a port stands for."""
 
+OWN = ("10.244.1.23", "fd00:10:244:1::17")
+"""The addresses that a server finds as its own: such as pods of a cluster have, so that none looks
+made for a test, and none that an engine gives to the containers of its own bridge."""
+
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
@@ -97,6 +101,8 @@ def parse_allowed(text: str) -> tuple[Endpoint, ...]:
     found = address(checked)
     if found is not None and (found.is_loopback or found.is_unspecified or found.is_multicast):
         raise ValueError(f"{checked} is no address of another host")
+    if checked in OWN:
+        raise ValueError(f"{checked} is the server's own address in the sandbox")
     if checked == "localhost" or checked.endswith(".localhost"):
         raise ValueError(f"{checked} is the server's own loopback, which is not kept from it")
     if port is None:

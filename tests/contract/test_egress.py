@@ -27,7 +27,6 @@ from mcp_sandbox.model import (
 from mcp_sandbox.sandbox import Engine, Recorded, Sandbox
 from mcp_sandbox.sandbox.egress import FOLDER, Egress
 from mcp_sandbox.sandbox.stream import HeadTail, open_attached
-from mcp_sandbox.warden.netns import OWN_V4
 from support.on_engine import BASE, labelled
 from support.sandboxed import read_until
 
@@ -121,9 +120,7 @@ def outside(engine: Engine, image: ImageFacts) -> Iterator[Callable[[], Outside]
             engine.api.start(made[-1])
             read_until(said, b"listening\n")
         network = engine.api.inspect_container(made[-1])["NetworkSettings"]
-        address = str(network["IPAddress"])
-        # A server finds itself at this one.
-        return start() if address == OWN_V4 else Outside(engine, made[-1], address)
+        return Outside(engine, made[-1], str(network["IPAddress"]))
 
     yield start
     for container in made:

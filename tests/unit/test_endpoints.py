@@ -7,7 +7,15 @@ import re
 
 import pytest
 
-from mcp_sandbox.endpoints import MAX_ALLOWED, Endpoint, all_allowed, host, parse_allowed, reachable
+from mcp_sandbox.endpoints import (
+    MAX_ALLOWED,
+    OWN,
+    Endpoint,
+    all_allowed,
+    host,
+    parse_allowed,
+    reachable,
+)
 
 LONGEST = ".".join(["a" * 63] * 3 + ["b" * 61])
 
@@ -84,6 +92,16 @@ def test_takes(text: str, expected: list[str]):
 def test_refuses(text: str, why: str):
     with pytest.raises(ValueError, match=re.escape(why)):
         parse_allowed(text)
+
+
+@pytest.mark.parametrize("own", OWN)
+def test_the_servers_own_addresses_are_nobody_elses(own: str):
+    long = ipaddress.ip_address(own).exploded
+    for text in (own, f"[{long}]:80" if ":" in own else f"{own}:80", long.upper()):
+        with pytest.raises(ValueError, match="the server's own address"):
+            parse_allowed(text)
+    assert not ipaddress.ip_address(own).is_global
+    assert ipaddress.ip_address(own) not in ipaddress.ip_network("172.16.0.0/12")
 
 
 def test_every_host_taken_is_taken_again_as_it_is():

@@ -12,8 +12,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-OWN_V4 = "172.17.0.2"
-OWN_V6 = "fd00:17::2"
+from mcp_sandbox.endpoints import OWN
+
+OWN_V4, OWN_V6 = OWN
 """The namespace's own addresses. With none, a socket would take its peer's as its own."""
 
 REPLY_MARK = 0x6D6370
