@@ -30,8 +30,9 @@ READY_TIMEOUT = 20.0
 """Seconds until the warden has set everything up."""
 OPENED_TIMEOUT = 10.0
 """Seconds until the gate has become the server, or could not."""
-END_TIMEOUT = 10.0
-"""Seconds until the warden has drained the trace and said so."""
+END_TIMEOUT = 20.0
+"""Seconds until the warden has drained the trace and said so: longer than all that it may wait
+for itself, so that what it could not do it says."""
 PINGS = 3
 _TICK = 0.2
 _KINDS = frozenset(SinkKind)

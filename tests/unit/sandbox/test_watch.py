@@ -17,7 +17,9 @@ from mcp_sandbox.model import COMPLETE, NOT_USED, Witness
 from mcp_sandbox.sandbox import watch as watch_module
 from mcp_sandbox.sandbox.spool import Trace
 from mcp_sandbox.sandbox.stream import AttachedStream
-from mcp_sandbox.sandbox.watch import Opened, Watch
+from mcp_sandbox.sandbox.watch import END_TIMEOUT, Opened, Watch
+from mcp_sandbox.warden import __main__ as warden_module
+from mcp_sandbox.warden import handler
 
 GATE = b"7     10.0 execve(0x7ffd, 0x7ffe, 0x7fff) = 0\n"
 SERVER = b'7     10.1 execve("/bin/x", ["x"], 0x7f /* 1 var */) = 0\n'
@@ -259,3 +261,15 @@ def test_what_was_not_to_be_there_is_not_used():
     watch.finish()
     assert set(watch.witnesses.values()) == {NOT_USED}
     trace.file.close()
+
+
+def test_a_warden_has_the_time_to_say_what_it_could_not_do():
+    """The trace is drained, late connections taken, open ones cut, and the events written."""
+    waits = (
+        warden_module.DRAIN_SECONDS,
+        warden_module.LAST_SECONDS,
+        handler.GRACE_SECONDS,
+        handler.CUT_SECONDS,
+        warden_module.DRAIN_SECONDS,
+    )
+    assert sum(waits) + 2 <= END_TIMEOUT
