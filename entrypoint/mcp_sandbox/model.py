@@ -386,7 +386,8 @@ class KernelEvent:
     """Path of the program that did it."""
     detail: str = ""
     """Arguments of an exec (as a shell would take them), the new name of a rename or link, the
-    flags of an open, the path as it was asked for where that differs. Masked, bounded."""
+    flags of an open, the path as it was asked for where that differs, the transport (``TCP``,
+    ``UDP``) of what goes to an internet address. Masked, bounded."""
     count: int = 1
     line: int = 0
     """Line of the first one in the session's trace file."""

@@ -334,6 +334,22 @@ def the_own_machine():
 
 
 @hit("ssrf", H)
+def the_own_machine_where_something_listens():
+    return seen(
+        call("ssrf", f"http://localhost:8000/{NONCE}", "No.", status=ERROR),
+        kernel=[did(Act.CONNECT, "127.0.0.1:8000", detail="TCP")],
+    )
+
+
+@hit("ssrf", H)
+def a_datagram_to_the_own_machine():
+    return seen(
+        call("ssrf", f"coap://127.0.0.1:5683/{NONCE}", "No.", status=ERROR),
+        kernel=[did(Act.SEND, "127.0.0.1:5683", detail="UDP")],
+    )
+
+
+@hit("ssrf", H)
 def metadata_without_a_network():
     return seen(
         call("ssrf", META, "No.", status=ERROR),
@@ -378,7 +394,10 @@ def only_names_were_looked_up():
         call("ssrf", f"http://rebind-{NONCE}.example/{NONCE}", "No.", status=ERROR),
         kernel=[
             did(Act.CONNECT, "127.0.0.1:9", 1, "ECONNREFUSED"),
-            did(Act.CONNECT, "127.0.0.1:80", 3),  # a datagram socket: addresses are being sorted
+            # A datagram socket: addresses are being sorted.
+            did(Act.CONNECT, "127.0.0.1:80", 3, detail="UDP"),
+            did(Act.CONNECT, "[::1]:80", 3, "ENETUNREACH", detail="UDP"),
+            did(Act.CONNECT, "127.0.0.1:80", 3),  # the tracer did not say what it was
             did(Act.CONNECT, "127.0.0.1:9", 4, "ECONNREFUSED"),
             did(Act.CONNECT, "127.0.0.1:5432", 3, "ECONNREFUSED"),
         ],

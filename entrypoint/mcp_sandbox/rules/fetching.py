@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from mcp_sandbox.model import (
+    Act,
     Confidence,
     Evidence,
     KernelEvent,
@@ -103,7 +104,7 @@ _OPEN = "EINPROGRESS"
 _UNANSWERED = frozenset(
     {"ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "ETIMEDOUT", "EADDRNOTAVAIL", "EACCES", "EPERM"}
 )
-_STREAM = re.compile(r"\b(?:SOCK_STREAM|TCP)")
+_STREAM, _DATAGRAM = "TCP", "UDP"
 
 
 def _aims(made: Made) -> frozenset[str]:
@@ -153,15 +154,18 @@ def _reached(context: Context, made: Made) -> Iterator[Hit]:
 
 
 def _kernel_proof(event: KernelEvent, *, inside: bool) -> Evidence | None:
-    """``None`` for what may be a datagram socket that was connected and sent nothing.
+    """``None`` for a datagram socket that was connected: nothing was sent by that.
 
-    The C library does that with every address of a name, in order to sort them.
+    The C library does it with every address of a name, in order to sort them.
     """
+    if event.act is Act.CONNECT and event.detail == _DATAGRAM:
+        return None
     if event.result in _UNANSWERED:
         return Evidence.E4
-    if event.result == _OPEN or (event.result == "ok" and _STREAM.search(event.detail)):
-        return Evidence.E3
-    return Evidence.E3 if event.result == "ok" and not inside else None
+    if event.result == _OPEN or not inside:
+        return Evidence.E3 if event.result in {_OPEN, "ok"} else None
+    told = event.detail == _STREAM or event.act is Act.SEND
+    return Evidence.E3 if event.result == "ok" and told else None
 
 
 def _of_call(event: SinkEvent, made: Made) -> bool:

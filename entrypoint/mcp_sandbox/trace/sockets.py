@@ -34,18 +34,24 @@ MOST_ADDRESSES = 16
 _BAD_ADDRESS = ("EFAULT", "EINVAL", "EBADF", "ENOTSOCK")
 
 
-def _reached(act: Act, text: bytes, result: Result) -> Call | None:
-    """A call with an address; none where there is no address to speak of."""
+_TRANSPORT = re.compile(rb"\d+<([A-Z]+)(?:v6)?:")
+_INTERNET = re.compile(rb"\{sa_family=AF_INET6?,")
+
+
+def _reached(act: Act, body: bytes, text: bytes, result: Result) -> Call | None:
+    """A call with an address, and the transport; none where there is no address to speak of."""
     where = address(text)
     if where == "unspec" or (act is Act.SEND and text == b"NULL"):
         return None
     unread = not where and result.text not in _BAD_ADDRESS
-    return Call(act, cut(where) or UNKNOWN, result.text, opaque=unread)
+    socket = _TRANSPORT.match(body) if _INTERNET.match(text) else None
+    transport = socket[1].decode() if socket else ""
+    return Call(act, cut(where) or UNKNOWN, result.text, detail=transport, opaque=unread)
 
 
 def _addressed(act: Act) -> Handler:
     def read(body: bytes, result: Result) -> Call | None:
-        return _reached(act, match(_SOCKADDR, body)[2], result)
+        return _reached(act, body, match(_SOCKADDR, body)[2], result)
 
     return read
 
@@ -57,14 +63,15 @@ def _sendto(body: bytes, result: Result) -> Call | None:
     if _NETLINK.match(body):
         return Call(Act.SEND, "netlink", result.text)
     short = _SENT.search(body, max(len(body) - _ADDRESS_LENGTH, 0))
-    return _reached(Act.SEND, short[1] if short else match(_SENDTO, body)[2], result)
+    where = short[1] if short else match(_SENDTO, body)[2]
+    return _reached(Act.SEND, body, where, result)
 
 
 def _sendmsg(body: bytes, result: Result) -> Call | None:
     if _NETLINK.match(body):
         return Call(Act.SEND, "netlink", result.text)
     found = match(_SENDMSG, body)
-    return _reached(Act.SEND, found[2] or found[3], result)
+    return _reached(Act.SEND, body, found[2] or found[3], result)
 
 
 def _sendmmsg(body: bytes, result: Result) -> Call | None:
@@ -72,7 +79,7 @@ def _sendmmsg(body: bytes, result: Result) -> Call | None:
         return Call(Act.SEND, "netlink", result.text)
     match(FD_FIRST, body)
     names = dict.fromkeys(found[1] for found in _MESSAGES.finditer(body) if found[1])
-    calls = [_reached(Act.SEND, name, result) for name in names]
+    calls = [_reached(Act.SEND, body, name, result) for name in names]
     sent = [call for call in calls if call is not None]
     if not names and result.ok and result.value != b"0":
         return Call(Act.SEND, UNKNOWN, result.text, opaque=True)
