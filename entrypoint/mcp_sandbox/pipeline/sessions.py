@@ -11,11 +11,14 @@ container, a bounded number of times.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from threading import Thread
 
-from mcp_sandbox.errors import ServerNotStarted
+from mcp_sandbox.errors import SandboxError, ServerNotStarted
 from mcp_sandbox.model import (
     Era,
     Identity,
@@ -42,7 +45,7 @@ ENDINGS_PER_TARGET = 2
 """After ending the server so often, a tool gets no further hostile input."""
 IDLE = 1.0
 """Seconds of waiting before the calls and after them, to see what is done unprompted."""
-LETTING_GO = 4.0
+LETTING_GO = 1.0
 """Seconds that sessions have to leave when the run is broken off."""
 
 MAIN = Identity("claude-code", "2.1.0", ALL_CAPABILITIES)
@@ -198,23 +201,38 @@ class _Chain:
 
 def _hold_at_once(tools: Tools, chains: list[_Chain], held: Held) -> None:
     """Hold chains, ``--jobs`` at once; what they bring is in their order, not in time's."""
-    pool = ThreadPoolExecutor(tools.settings.jobs, thread_name_prefix="mcp-sandbox-session")
-    futures = [pool.submit(chain.run) for chain in chains]
+    futures: list[Future[None]] = [Future() for _ in chains]
+    waiting = deque(zip(chains, futures, strict=True))
+    begun: list[Future[None]] = []
+
+    def work() -> None:
+        while not tools.stopping.is_set():
+            try:
+                chain, future = waiting.popleft()
+            except IndexError:
+                return
+            begun.append(future)
+            try:
+                chain.run()
+                future.set_result(None)
+            except BaseException as error:  # noqa: BLE001 - raised again by whoever waits for it
+                future.set_exception(error)
+
     try:
+        for number in range(1, 1 + min(tools.settings.jobs, len(chains))):
+            # Daemons: who breaks a run off does not wait for a session that cannot be reached.
+            Thread(target=work, name=f"mcp-sandbox-session-{number}", daemon=True).start()
         futures[0].result()
-        if len(futures) > 1:
-            tools.observer.phase("probe: beside")
+        tools.observer.phase("probe: beside")
         for future in futures[1:]:
             future.result()
     except BaseException:
         tools.stopping.set()
-        tools.sandbox.let_go()
-        for future in futures:
-            future.cancel()
-        wait(futures, LETTING_GO)
+        with suppress(SandboxError):  # leaving the sandbox tries again, and says it
+            tools.sandbox.let_go()
+        wait(begun, LETTING_GO)
         raise
     finally:
-        pool.shutdown(wait=False)
         for chain in chains:
             held.sessions += chain.held.sessions
             held.left_out += chain.held.left_out

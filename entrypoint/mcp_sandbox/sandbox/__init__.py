@@ -106,9 +106,17 @@ class Sandbox:
         self._engine.clean(self._run_id, keep_built=True, within=EXIT_TIMEOUT)
 
     def let_go(self) -> None:
-        """End every conversation, whichever thread holds it: the run is broken off."""
+        """The run is broken off: end every conversation, whichever thread holds it, and clear away.
+
+        Whoever waits for a container sees it gone. Raises as leaving the sandbox does.
+        """
+        self._engine.refuse()
         for server in tuple(self._servers):
             server.stream.let_go()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._engine.clean(self._run_id, keep_built=True, within=EXIT_TIMEOUT)
 
     def home(self, relaxation: Relaxation = Relaxation.NONE) -> str:
         """HOME of the effective user, as the engine will set it."""

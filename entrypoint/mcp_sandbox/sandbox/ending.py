@@ -15,6 +15,9 @@ import threading
 import time
 from collections.abc import Iterator
 
+import docker.errors
+
+from mcp_sandbox.errors import EngineFailed
 from mcp_sandbox.model import StopStage, Tracing
 from mcp_sandbox.sandbox import witnesses as see
 from mcp_sandbox.sandbox.engine import TROUBLE
@@ -129,6 +132,8 @@ class Ending:
     def _container_runs(self) -> bool:
         try:
             state = self._engine.api.inspect_container(self._pod.id)["State"]
+        except docker.errors.NotFound:
+            return False
         except TROUBLE:
             return True
         return bool(state.get("Running"))
@@ -161,6 +166,9 @@ class Ending:
                 return
         if watch is None or watch.trace_ended(LAST_LINE):
             return
-        found = self._helped(End.KILL).processes
+        try:
+            found = self._helped(End.KILL).processes
+        except EngineFailed:
+            return  # the run is broken off; otherwise the trace has no end, and that is said
         rows = [(pid, line) for pid, line in see.proc_rows(found) if pid != 1]
         self.survivors = see.command_lines(rows)

@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -39,11 +39,55 @@ _TCP_PORT = 2375
 TROUBLE = (docker.errors.DockerException, requests.exceptions.RequestException, OSError)
 """All that a call of the engine's API raises."""
 
+AT_ONCE = 6
+"""Things that are removed at once: ending a container is mostly waiting."""
+
 LAST_ANSWER = 3.0
 """Seconds that an interrupted run waits for what it has just asked the engine to make."""
 
 Labels = dict[str, str]
 T = TypeVar("T")
+
+
+class Making:
+    """What the engine is just making, for whichever thread."""
+
+    def __init__(self) -> None:
+        self._refusing = False
+        self._under_way: set[Future[Any]] = set()
+
+    def refuse(self) -> None:
+        """From now on nothing is made; returns when what is being made is there, or late."""
+        self._refusing = True
+        wait(tuple(self._under_way), LAST_ANSWER)
+
+    def made(self, ask: Callable[[], T]) -> T:
+        """Have the engine make something, and let it finish even when we are interrupted meanwhile.
+
+        It would come into being after all else has been cleared away, and stay. Raises
+        ``EngineFailed`` once the run is broken off.
+        """
+        answer: Future[T] = Future()
+        self._under_way.add(answer)
+        answer.add_done_callback(self._under_way.discard)
+        if self._refusing:
+            answer.cancel()
+            raise EngineFailed("The run is broken off: nothing more is started.")
+
+        def work() -> None:
+            try:
+                answer.set_result(ask())
+            except BaseException as error:  # noqa: BLE001 - raised again where it was asked for
+                answer.set_exception(error)
+
+        thread = threading.Thread(target=work, name="mcp-sandbox-make", daemon=True)
+        try:
+            with interrupts.held():
+                thread.start()
+            return answer.result()
+        except BaseException:
+            wait([answer], LAST_ANSWER)
+            raise
 
 
 class Engine:
@@ -52,6 +96,7 @@ class Engine:
     def __init__(self, docker_host: str | None) -> None:
         """Connect. Raises ``EngineUnavailable`` naming the address when nothing answers."""
         self.address = docker_host or DEFAULT_HOST
+        self._making = Making()
         if self.address.partition("://")[0] not in _SCHEMES:
             raise EngineUnavailable(
                 f"The engine address {self.address!r} is of a kind that cannot be used.",
@@ -109,28 +154,13 @@ class Engine:
                 f"The Docker engine at {self.address} stopped answering. {what}."
             ) from error
 
-    @staticmethod
-    def made(ask: Callable[[], T]) -> T:
-        """Have the engine make something, and let it finish even when we are interrupted meanwhile.
+    def refuse(self) -> None:
+        """From now on nothing is made; returns when what is being made is there, or late."""
+        self._making.refuse()
 
-        It would come into being after all else has been cleared away, and stay.
-        """
-        answer: Future[T] = Future()
-
-        def work() -> None:
-            try:
-                answer.set_result(ask())
-            except BaseException as error:  # noqa: BLE001 - raised again where it was asked for
-                answer.set_exception(error)
-
-        thread = threading.Thread(target=work, name="mcp-sandbox-make", daemon=True)
-        try:
-            with interrupts.held():
-                thread.start()
-            return answer.result()
-        except BaseException:
-            wait([answer], LAST_ANSWER)
-            raise
+    def made(self, ask: Callable[[], T]) -> T:
+        """Have the engine make something: see ``Making.made``."""
+        return self._making.made(ask)
 
     def describe(self) -> dict[str, str]:
         """Version, API, cgroup version, security options, architecture, kernel, storage driver."""
@@ -217,18 +247,21 @@ class Engine:
         left: list[str] = []
 
         def each(kind: str, ids: list[str], remove: Callable[[str], Any]) -> None:
-            for id_ in sorted(set(ids)):
+            def one(id_: str) -> None:
                 if time.monotonic() > deadline:
                     left.append(f"{kind} {id_[:19]} (out of time)")
-                    continue
+                    return
                 try:
                     remove(id_)
                 except docker.errors.NotFound:
-                    continue  # somebody else, or its parent's removal, was faster
+                    return  # somebody else, or its parent's removal, was faster
                 except TROUBLE as error:
                     left.append(f"{kind} {id_[:19]} ({explain(error)})")
                 else:
                     removed.append(f"{kind} {id_}")
+
+            with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="mcp-sandbox-remove") as pool:
+                list(pool.map(one, sorted(set(ids))))
 
         def picked(found: list[Any] | None, key: str) -> list[str]:
             return [str(one[key]) for one in found or () if wanted(one.get("Labels") or {})]
@@ -260,7 +293,7 @@ class Engine:
             )
         if left:
             raise EngineFailed(f"Not everything could be removed: {'; '.join(left)}.")
-        return removed
+        return sorted(removed)
 
 
 def explain(error: Exception) -> str:

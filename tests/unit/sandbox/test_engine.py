@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from mcp_sandbox import sandbox as sandbox_module
-from mcp_sandbox.errors import EngineUnavailable
+from mcp_sandbox.errors import EngineFailed, EngineUnavailable
 from mcp_sandbox.model import ImageFacts, LaunchFacts, Limits
 from mcp_sandbox.sandbox import Engine, Sandbox
+from mcp_sandbox.sandbox.engine import Making
 from mcp_sandbox.sandbox.helper import End, HelperSpec
 
 
@@ -86,11 +87,35 @@ def test_what_was_asked_for_is_waited_for_when_interrupted():
         made.append(sum(range(5_000_000)))
 
     with pytest.raises(KeyboardInterrupt):
-        Engine.made(ask)
+        Making().made(ask)
     assert len(made) == 1
-    assert Engine.made(lambda: 7) == 7
+    assert Making().made(lambda: 7) == 7
     with pytest.raises(ZeroDivisionError):
-        Engine.made(lambda: 1 // 0)
+        Making().made(lambda: 1 // 0)
+
+
+def test_nothing_is_made_once_a_run_is_broken_off_and_what_was_begun_is_waited_for():
+    making = Making()
+    begun, go_on = threading.Event(), threading.Event()
+    made: list[str] = []
+
+    def ask() -> None:
+        begun.set()
+        go_on.wait()
+        made.append("first")
+
+    first = threading.Thread(target=making.made, args=(ask,))
+    first.start()
+    begun.wait()
+    refusing = threading.Thread(target=making.refuse)
+    refusing.start()
+    go_on.set()
+    refusing.join()
+    assert made == ["first"]
+    with pytest.raises(EngineFailed, match="broken off"):
+        making.made(lambda: made.append("second"))
+    assert made == ["first"]
+    first.join()
 
 
 def test_the_helper_gets_two_capabilities_and_no_more():
