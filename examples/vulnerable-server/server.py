@@ -1,7 +1,8 @@
 """DO NOT DEPLOY. An MCP server with six holes, made for scanners to find.
 
 Every hole is on purpose, marked with its number in `tools.py`, and explained there together with
-its fix. Start it only in a sealed sandbox: with no network, and with nothing of value inside.
+its fix. Start it only in a sealed sandbox: with no network, and with nothing of value inside. One
+of them steals a key: in a container only, and for a host that nobody can own.
 """
 
 from __future__ import annotations

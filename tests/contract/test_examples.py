@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from mcp_sandbox.report import json as report_json
 from mcp_sandbox.sandbox import Engine
 from support import replay as show
 from support.example_servers import GREEN, RED
-from support.replay import Again, replay
+from support.replay import KEY, Again, replay, stolen, with_settings
 from support.sarif_lint import lint
 
 pytestmark = pytest.mark.engine
@@ -89,13 +89,46 @@ def test_the_sandboxed_server_was_really_tested(green: Run):
 # --- red ------------------------------------------------------------------------------------------
 
 C, H = RiskClass.CRITICAL, RiskClass.HIGH
+E1, E2, E3 = Evidence.E1, Evidence.E2, Evidence.E3
+MAIN = "evidence/1-main"
+CONVERSATION, SINK, TRACE = f"{MAIN}.jsonl", f"{MAIN}.sink.jsonl", f"{MAIN}.trace"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What must be found of a hole, and the line of an evidence file that shows it."""
+
+    rule: str
+    subject: str
+    class_: RiskClass
+    evidence: Evidence
+    file: str
+    shows: Callable[[Finding, str], bool]
+
+
 HOLES = {
-    "path traversal": ("arbitrary-read", "tools/read_file#/path", H, Evidence.E1),
-    "command injection": ("command-injection", "tools/check_host#/host", C, Evidence.E2),
-    "SQL injection": ("sql-injection", "tools/find_contact#/name", H, Evidence.E2),
-    "SSRF": ("ssrf", "tools/fetch_url#/url", H, Evidence.E1),
-    "prompt-injection echo": ("output-poisoning", "tools/format_note", H, Evidence.E5),
-    "poisoned description": ("hidden-instruction", "tools/add_numbers#/description", C, None),
+    "path traversal": Proof(
+        "arbitrary-read", "tools/read_file#/path", H, E1, CONVERSATION, show.planted_answer
+    ),
+    "command injection": Proof(
+        "command-injection", "tools/check_host#/host", C, E2, CONVERSATION, show.product_answer
+    ),
+    "SQL injection": Proof(
+        "sql-injection", "tools/find_contact#/name", H, E2, CONVERSATION, show.product_answer
+    ),
+    "SSRF": Proof("ssrf", "tools/fetch_url#/url", H, E2, SINK, show.metadata_request),
+    "SSRF, with file:": Proof(
+        "ssrf", "tools/fetch_url#/url", H, E1, CONVERSATION, show.planted_answer
+    ),
+    "output that gives orders": Proof(
+        "canary-in-output", "tools/format_note", C, E1, CONVERSATION, show.planted_answer
+    ),
+    "poisoned description": Proof(
+        "canary-exfiltrated", "tools/add_numbers", C, E1, SINK, show.planted_request
+    ),
+    "poisoned description, the theft": Proof(
+        "credential-file-opened", "tools/add_numbers", H, E3, TRACE, show.opened
+    ),
 }
 
 
@@ -108,29 +141,55 @@ def test_the_vulnerable_server_fails(red: Run):
 
 @pytest.mark.parametrize("hole", HOLES)
 def test_each_hole_is_found_and_proven(red: Run, hole: str):
-    rule, subject, class_, evidence = HOLES[hole]
-    found = [
+    proof = HOLES[hole]
+    wanted = (proof.rule, proof.subject, proof.class_, proof.evidence)
+    (found,) = [
         one
         for one in red.report.findings
-        if (one.rule, one.subject, one.class_) == (rule, subject, class_)
-        and evidence in (None, one.evidence)
+        if (one.rule, one.subject, one.class_, one.evidence) == wanted
     ]
-    assert len(found) == 1, [(one.rule, one.subject) for one in red.report.findings]
-    assert found[0].reproducer
-    assert found[0].command
+    assert found.reproducer
+    assert found.command
+    shown = [one for one in found.seen if one.rpartition(":")[0] == proof.file]
+    assert any(proof.shows(found, line_of(red, one)) for one in shown), found.seen
+
+
+def line_of(run: Run, seen: str) -> str:
+    """The line of an evidence file that ``FILE:LINE`` names."""
+    name, _, number = seen.rpartition(":")
+    return (run.out / name).read_text("utf-8", "surrogateescape").split("\n")[int(number) - 1]
+
+
+def test_a_line_of_something_else_does_not_show_a_hole(red: Run):
+    """The judges of lines bite: neither the first line of the file nor our own request will do."""
+    for proof in HOLES.values():
+        finding = next(
+            one
+            for one in red.report.findings
+            if (one.rule, one.subject, one.evidence) == (proof.rule, proof.subject, proof.evidence)
+        )
+        asked = next(one for one in finding.seen if one.startswith(f"{CONVERSATION}:"))
+        others = [f"{proof.file}:1"] + [asked] * (proof.file == CONVERSATION)
+        assert not any(proof.shows(finding, line_of(red, one)) for one in others), proof.rule
+
+
+def test_every_line_that_a_finding_names_is_there(red: Run):
+    named = [one for finding in red.report.findings for one in finding.seen]
+    assert named
+    assert all(line_of(red, one) for one in named)
 
 
 def test_a_finding_names_the_line_that_defines_its_tool(red: Run):
     lines = (RED / "tools.py").read_text().splitlines()
-    for rule, subject, *_ in HOLES.values():
+    for proof in HOLES.values():
         (location,) = {
             one.location
             for one in red.report.findings
-            if (one.rule, one.subject) == (rule, subject)
+            if (one.rule, one.subject) == (proof.rule, proof.subject)
         }
         assert location is not None
         assert location.path.endswith("tools.py")
-        tool = subject.removeprefix("tools/").partition("#")[0]
+        tool = proof.subject.removeprefix("tools/").partition("#")[0]
         near = lines[location.line - 1 : location.line + 30]
         assert any(tool in line for line in near), (tool, location)
 
@@ -139,11 +198,14 @@ def test_nothing_is_said_of_the_vulnerable_server_that_is_not_true(red: Run):
     """Whatever else is found belongs to a hole; each was looked at by hand."""
     beyond = {
         (one.rule, one.subject) for one in red.report.findings if one.class_ is not RiskClass.NOTE
-    } - {(rule, subject) for rule, subject, *_ in HOLES.values()}
+    } - {(proof.rule, proof.subject) for proof in HOLES.values()}
     assert beyond <= {
         # The same hole as path traversal: /proc/self/environ holds planted values.
         ("canary-in-output", "tools/read_file#/path"),
-        # The poisoned description's second half: a parameter for the stolen key.
+        # The words of the reply that gives orders.
+        ("output-poisoning", "tools/format_note"),
+        # The words of the poisoned description, and its parameter for the stolen key.
+        ("hidden-instruction", "tools/add_numbers#/description"),
         ("side-channel-parameter", "tools/add_numbers#/inputSchema/properties/sidenote"),
     }
 
@@ -152,22 +214,25 @@ def test_nothing_is_said_of_the_vulnerable_server_that_is_not_true(red: Run):
 
 AGAIN: dict[str, Again] = {
     "arbitrary-read": show.password_file,
-    "canary-in-output": show.environment,
     "command-injection": show.product,
     "hidden-instruction": show.quoted,
     "output-poisoning": show.quoted,
     "reflected-prompt": show.reflected,
-    "seed-command-execution": show.partly_quoted,
+    "seed-child-process": show.product,
+    "seed-command-execution": show.echoed,
     "seed-external-url": show.partly_quoted,
     "seed-refused-connection": show.partly_quoted,
+    "shell-spawned": show.echoed,
     "side-channel-parameter": show.quoted,
     "sql-injection": show.product,
 }
 
 
 def again(finding: Finding) -> Again:
+    if finding.rule == "canary-in-output":
+        return show.token if "/format_note" in finding.subject else show.environment
     if finding.rule == "ssrf":
-        return show.password_file if finding.evidence is Evidence.E1 else show.quoted
+        return show.password_file if finding.evidence is Evidence.E1 else show.tried
     return AGAIN[finding.rule]
 
 
@@ -191,7 +256,12 @@ def test_every_finding_can_be_seen_again(red: Run):
     shown = [one for one in red.report.findings if one.reproducer]
     assert len(shown) >= len(HOLES)
     for finding in shown:
-        said = replay(finding.command, finding.reproducer)
+        if '"name": "add_numbers"' in finding.reproducer[-1]:
+            # No reply shows what this tool does: it is seen where the stolen key arrives.
+            assert KEY in stolen(finding)
+            continue
+        command = with_settings(finding.command, GITHUB_TOKEN=KEY)
+        said = replay(command, finding.reproducer)
         assert again(finding)(finding, said), (finding.rule, finding.subject, said[:2_000])
 
 

@@ -17,9 +17,18 @@ RED = EXAMPLES / "vulnerable-server"
 
 
 def environment(data: Path, **settings: str) -> dict[str, str]:
-    """What an example server is started with: its folder, and nothing of ours that matters."""
+    """What an example server is started with: its folder, and nothing of ours that matters.
+
+    Its home holds no keys: one of the examples takes what it finds there.
+    """
     ours = {name: value for name, value in os.environ.items() if not name.startswith("MCP_")}
-    return ours | {"MCP_DATA_DIR": str(data), "PYTHONDONTWRITEBYTECODE": "1"} | settings
+    set_here = {
+        "MCP_DATA_DIR": str(data),
+        "HOME": str(data),
+        "GITHUB_TOKEN": "no-real-token",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return ours | set_here | settings
 
 
 class Session:
@@ -61,14 +70,17 @@ class Session:
 
 
 @contextmanager
-def stdio_session(folder: Path, data: Path) -> Iterator[Session]:
-    """Start an example server, shake hands, and see it leave by itself in the end."""
+def stdio_session(folder: Path, data: Path, *arguments: str, **settings: str) -> Iterator[Session]:
+    """Start an example server, shake hands, and see it leave by itself in the end.
+
+    ``arguments`` are the interpreter's, where they are to be others than the server's program.
+    """
     process = subprocess.Popen(
-        [sys.executable, str(folder / "server.py")],
+        [sys.executable, *(arguments or (str(folder / "server.py"),))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=environment(data),
+        env=environment(data, **settings),
     )
     with process:
         try:
