@@ -20,9 +20,11 @@ _IPV6_PKTINFO = 50
 _IPV6_RECVORIGDSTADDR = 74
 _IPV6_TRANSPARENT = 75
 _SO_RCVBUFFORCE = 33
+_SO_TIMESTAMPNS = 35
 _SO_MARK = 36
 _SO_RXQ_OVFL = 40
 
+_TIME = struct.Struct("@ll")
 _BUFFER = 4 * 2**20
 _TURN = 64
 _DNS, _HTTPS = 53, 443
@@ -31,12 +33,18 @@ _QUIC_LEAST = 1200
 """Bytes of the smallest datagram that begins a connection (RFC 9000)."""
 
 
+def stamp(sock: socket.socket) -> None:
+    """Have the kernel say of each datagram when it arrived: nobody waits for us to read it."""
+    sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+
+
 def open_socket(family: socket.AddressFamily, port: int, *, tproxy: bool) -> socket.socket:
     """A socket that gets every redirected datagram. Raises ``OSError``."""
     sock = socket.socket(family, socket.SOCK_DGRAM)
     sock.setblocking(False)
     sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
     sock.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
+    stamp(sock)
     if family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     if tproxy:
@@ -69,8 +77,7 @@ class Datagrams:
             except OSError:
                 # An error that a datagram of ours came back with (no such port).
                 continue
-            address, port = self._destination(sock, extra)
-            self._take(sock, data, peer, address, port)
+            self._take(sock, data, peer, self._destination(sock, extra), _arrival(extra))
 
     def _destination(
         self, sock: socket.socket, extra: list[tuple[int, int, bytes]]
@@ -88,9 +95,14 @@ class Datagrams:
         return found
 
     def _take(
-        self, sock: socket.socket, data: bytes, peer: tuple[str, int], address: str, port: int
+        self,
+        sock: socket.socket,
+        data: bytes,
+        peer: tuple[str, int],
+        destination: tuple[str, int],
+        at: float,
     ) -> None:
-        at = time.time()
+        address, port = destination
         if (address, port) == sock.getsockname()[:2]:
             self._recorder.record("tamper", at, text="a datagram to the sink's own port")
             return
@@ -136,6 +148,15 @@ class Datagrams:
         except OSError:
             # The asker is gone, or asked from where nothing can be sent to.
             return
+
+
+def _arrival(extra: list[tuple[int, int, bytes]]) -> float:
+    """The kernel's Unix time of a datagram, or ours where it gives none."""
+    for level, kind, value in extra:
+        if (level, kind, len(value)) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS, _TIME.size):
+            seconds, nanoseconds = _TIME.unpack(value)
+            return float(seconds + nanoseconds / 1e9)
+    return time.time()
 
 
 def _port(value: bytes) -> int:

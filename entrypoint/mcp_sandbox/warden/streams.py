@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import time
 from collections.abc import Callable, Generator
 from typing import Protocol
@@ -24,6 +25,9 @@ from mcp_sandbox.warden.talks import (
 
 MAX_OPEN = 256
 MAX_CONNECTIONS = 5_000
+MAX_AGE = 60.0
+"""Seconds that a connection may have waited for us to accept it."""
+_TCP_INFO = struct.Struct("@8x10I")
 
 
 class Handler(Protocol):
@@ -96,11 +100,12 @@ class Streams:
             address, port = self._destination(sock)
         except OSError:
             address, port = listener.getsockname()[:2]
+        at = time.time() - _age(sock)
         if (address, port) == listener.getsockname()[:2]:
-            self._recorder.record("tamper", time.time(), text="a connection to the sink's own port")
+            self._recorder.record("tamper", at, text="a connection to the sink's own port")
             sock.close()
             return
-        connection = Connection(sock, address, port, self._names.name(address))
+        connection = Connection(sock, address, port, self._names.name(address), at=at)
         self._loop.start(self._serve(connection))
 
     def _serve(self, connection: Connection) -> Task:
@@ -186,3 +191,18 @@ class Streams:
         drain(sock)
         yield from self._talks.part(connection, tls.REFUSAL)
         return False
+
+
+def _age(sock: socket.socket) -> float:
+    """Seconds since the kernel completed a connection that was just accepted.
+
+    A client waits for no accept: it may have done with its call before we come to it. The kernel
+    counts from the connection's making what it calls the time since data was sent last, as long as
+    none was (``tcpi_last_data_sent``, the tenth number of ``struct tcp_info`` after eight bytes).
+    """
+    try:
+        told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+        milliseconds = int(_TCP_INFO.unpack(told)[-1])
+    except (OSError, struct.error):
+        return 0.0
+    return min(milliseconds / 1000, MAX_AGE)

@@ -52,6 +52,7 @@ class Connection:
     noted: bool = False
     """Something of it is written down."""
     at: float = field(default_factory=time.time)
+    """When it was made, in Unix time."""
     ends: float = field(default_factory=lambda: time.monotonic() + TOTAL_SECONDS)
 
     def until(self, seconds: float) -> float:

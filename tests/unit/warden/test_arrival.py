@@ -1,0 +1,107 @@
+"""What arrives has the time at which it did, however late the warden comes to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcp_sandbox.warden.datagrams import Datagrams, stamp
+from mcp_sandbox.warden.events import Recorder
+from mcp_sandbox.warden.loop import Loop
+from mcp_sandbox.warden.names import Names
+from mcp_sandbox.warden.streams import Streams
+
+LATE = 0.3
+"""Seconds that the warden is busy with something else."""
+TICK = 0.05
+"""The kernel counts the age of a connection in ticks of its own, of 1 to 10 milliseconds."""
+
+
+class Record:
+    """A recorder, and what it wrote."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+        self.recorder = Recorder(self._descriptor)
+
+    def events(self) -> list[dict[str, Any]]:
+        assert self.recorder.close(10)
+        os.close(self._descriptor)
+        return [json.loads(line) for line in self._path.read_text().splitlines()]
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Record:
+    return Record(tmp_path / "events")
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        made.setblocking(False)
+        yield made
+
+
+def be_late() -> None:
+    """Let time pass, as a warden does that gets no processor."""
+    until = time.monotonic() + LATE
+    while time.monotonic() < until:
+        pass
+
+
+@pytest.mark.parametrize("destination", [("192.0.2.1", 4444), None], ids=["out", "the sink itself"])
+def test_a_connection_belongs_to_the_time_when_it_was_made(
+    record: Record, listener: socket.socket, destination: tuple[str, int] | None
+):
+    loop = Loop()
+    where = destination or listener.getsockname()
+    streams = Streams(loop, record.recorder, Names(ipv6=False), destination=lambda _: where)
+    before = time.time()
+    with socket.create_connection(listener.getsockname()) as client:
+        after = time.time()
+        client.sendall(b"hello\n")
+        be_late()
+        streams.accept(listener)
+    loop.close()
+    (event,) = record.events()
+    assert event["event"] == ("tcp" if destination else "tamper")
+    assert before - TICK <= event["at"] <= after + TICK
+
+
+def test_a_datagram_belongs_to_the_time_when_it_arrived(record: Record):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        stamp(sock)
+        sock.bind(("127.0.0.1", 0))
+        sock.setblocking(False)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            before = time.time()
+            client.sendto(b"hello", sock.getsockname())
+            after = time.time()
+        be_late()
+        Datagrams(record.recorder, Names(ipv6=False), tproxy=True).read(sock)
+    (event,) = record.events()
+    assert event["event"] == "tamper"
+    assert before - TICK <= event["at"] <= after + TICK
+
+
+def test_a_time_that_the_kernel_does_not_give_is_ours(
+    record: Record, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("mcp_sandbox.warden.streams._TCP_INFO", struct.Struct("@8x4000I"))
+    streams = Streams(
+        Loop(), record.recorder, Names(ipv6=False), destination=socket.socket.getsockname
+    )
+    with socket.create_connection(listener.getsockname()):
+        before = time.time()
+        streams.accept(listener)
+    (event,) = record.events()
+    assert before <= event["at"] <= time.time()
