@@ -27,6 +27,8 @@ MAX_OPEN = 256
 MAX_CONNECTIONS = 5_000
 MAX_AGE = 60.0
 """Seconds that a connection may have waited for us to accept it."""
+TICK = 0.01
+"""Seconds of the longest tick that kernels are built with (``HZ=100``)."""
 _TCP_INFO = struct.Struct("@8x10I")
 
 
@@ -194,7 +196,7 @@ class Streams:
 
 
 def _age(sock: socket.socket) -> float:
-    """Seconds since the kernel completed a connection that was just accepted.
+    """Seconds, at least, since the kernel completed a connection that was just accepted.
 
     A client waits for no accept: it may have done with its call before we come to it. The kernel
     counts from the connection's making what it calls the time since data was sent last, as long as
@@ -205,4 +207,6 @@ def _age(sock: socket.socket) -> float:
         milliseconds = int(_TCP_INFO.unpack(told)[-1])
     except (OSError, struct.error):
         return 0.0
-    return min(milliseconds / 1000, MAX_AGE)
+    # Counted in ticks: up to one more than there was. No connection is made older than it is, which
+    # would bring it to a call before.
+    return min(max(milliseconds / 1000 - TICK, 0.0), MAX_AGE)
