@@ -205,6 +205,31 @@ def a_program_behind_an_ordinary_shell():
     )
 
 
+PROVEN = call("command-injection", "$(expr 6 '*' 7)", "42", proven=True)
+UNPROVEN = call("command-injection", "`expr 6 '*' 7`")
+EXPR = ran("/usr/bin/expr", 3, "expr 6 * 7", program="/usr/bin/dash")
+
+
+@miss("unexpected-process")
+def another_program_of_a_shell_that_input_is_proven_to_reach():
+    return traced(EXPR, calls=(call(), PROVEN, UNPROVEN))
+
+
+@hit("unexpected-process")
+def a_program_of_a_shell_that_another_parameter_is_proven_to_reach():
+    return traced(EXPR, calls=(call(), replace(PROVEN, parameter="/other"), UNPROVEN))
+
+
+@hit("unexpected-process")
+def a_program_of_a_shell_that_another_tool_is_proven_to_reach():
+    return traced(EXPR, calls=(call(), replace(PROVEN, target="other"), UNPROVEN))
+
+
+@hit("unexpected-process")
+def a_program_of_the_servers_own_beside_a_proven_injection():
+    return traced(replace(EXPR, program=PYTHON), calls=(call(), PROVEN, UNPROVEN))
+
+
 @hit("unexpected-process", M)
 def a_program_and_nothing_to_compare():
     refused = call(said="No such file", status=CallStatus.TOOL_ERROR)

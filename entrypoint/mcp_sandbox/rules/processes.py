@@ -12,7 +12,7 @@ from mcp_sandbox.rules.proofs import proven
 from mcp_sandbox.rules.registry import Hit, normalised, rule
 from mcp_sandbox.rules.shells import WATCHED, only_asks, told
 from mcp_sandbox.rules.surfaces import quote
-from mcp_sandbox.rules.witnessed import INTERPRETERS, short
+from mcp_sandbox.rules.witnessed import INTERPRETERS, SHELLS, short
 
 H, M, N = RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE
 
@@ -32,7 +32,8 @@ H, M, N = RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE
         proof="The kernel started that program in the window of the call; the engine's process "
         "list at both moments.",
         quiet_when="The program's children, where ordinary calls start it; shells and network "
-        "tools (shell-spawned) and what the input itself ran (command-injection). A note: the "
+        "tools (shell-spawned); what the input itself ran, and what a shell ran that input to the "
+        "same parameter is proven to reach (command-injection). A note: the "
         "server's own texts name the program (git for git tools), one more of the server's own, "
         "another tool starts it ordinarily, or libraries start it to learn of the machine.",
         fix="Wait for the processes you start, and start none that a call does not need.",
@@ -69,7 +70,21 @@ def _is_new(context: Context, did: Did, made: Made) -> bool:
     if helper and (learned.in_calls(made, parent) or learned.unprompted(parent)):
         return False
     offered = capability.runs_commands(context, made) or capability.runs_code(context, made)
-    return not offered and proven(context, made) is None
+    # That input reaches a shell is told, and what else it runs there is no news.
+    known = parent in SHELLS and (made.subject, made.call.parameter) in _injected(context)
+    return not (offered or known) and proven(context, made) is None
+
+
+def _injected(context: Context) -> frozenset[tuple[str, str]]:
+    """(subject, parameter) whose values are proven to be run as commands."""
+    return context.kept(
+        "injected commands",
+        lambda: frozenset(
+            (made.subject, made.call.parameter)
+            for made in context.family("command-injection")
+            if proven(context, made) is not None
+        ),
+    )
 
 
 def _own_name(session: Session) -> str:
