@@ -15,7 +15,7 @@ from mcp_sandbox.model import (
     SinkKind,
     Window,
 )
-from support.observed import LAUNCH, arrived, call, canary, did, observed, session, tool
+from support.observed import LAUNCH, arrived, call, canary, did, file, observed, session, tool
 from support.rule_samples import ERROR, NONCE, hit, miss
 
 C, H, M, N = RiskClass.CRITICAL, RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE
@@ -263,6 +263,30 @@ def tried_where_no_folder_is_known():
         call("path-traversal", f"/etc/{NONCE}", "No.", status=ERROR),
         kernel=[did(Act.WRITE, f"/etc/{NONCE}", result="EROFS")],
     )
+
+
+def _takes_any_path(value):
+    return seen(
+        call(value="/tmp/notes.txt"),
+        call("path-traversal", f"/tmp/{NONCE}", effect=f"/tmp/{NONCE}"),
+        call("path-traversal", value),
+        kernel=[
+            did(Act.WRITE, "/tmp/notes.txt", 1),
+            did(Act.WRITE, f"/tmp/{NONCE}", 2),
+            did(Act.WRITE, f"/dev/shm/{NONCE}.txt", 3),
+        ],
+        container={"tmpfs": (file("/tmp/notes.txt"), file(f"/tmp/{NONCE}"))},
+    )
+
+
+@hit("arbitrary-write", N)
+def a_folder_that_our_own_path_chose():
+    return _takes_any_path(f"../../dev/shm/{NONCE}.txt")
+
+
+@hit("arbitrary-write", H)
+def a_folder_that_the_path_begins_in_and_leaves():
+    return _takes_any_path(f"/tmp/../dev/shm/{NONCE}.txt")
 
 
 @miss("arbitrary-write")

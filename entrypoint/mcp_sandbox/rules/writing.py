@@ -36,8 +36,9 @@ _RUNS = frozenset({"command-injection", "code-evaluation", "template-injection",
         "kernel was asked to make, change or remove it there, be it in vain: the read-only root is "
         "the sandbox's doing, the attempt is the server's.",
         quiet_when="The file lies in a folder that ordinary calls write to or that the server was "
-        "started with or that we named as a root. A note when no such folder is known, unless "
-        "`..` gets where an absolute path does not.",
+        "started with or that we named as a root. A note when no such folder is known, or only "
+        "by an absolute path of ours, unless `..` leaves it or gets where an absolute path does "
+        "not.",
         fix="Resolve the path, links included, and compare it with the folder by path parts; put "
         "`--` before values that become a program's arguments.",
         cwe=(22, 73, 88),
@@ -51,7 +52,7 @@ def arbitrary_write(context: Context) -> Iterator[Hit]:
             continue
         if call.family != _TRAVERSAL and not call.effect:
             continue
-        ordinary = _ordinary_folders(context, made)
+        ordinary, given = _ordinary_folders(context, made)
         tried = _tried(context, made, ordinary)
         written = _written(made.session, call.nonce)
         if call.effect and call.effect not in written and context.exists(made):
@@ -59,7 +60,8 @@ def arbitrary_write(context: Context) -> Iterator[Hit]:
         outside = [path for path in written if not any(_inside(path, one) for one in ordinary)]
         if not outside and not tried:
             continue
-        known = bool(ordinary) or _only_climbing(context, made)
+        own = bool(ordinary - given)
+        known = own or _begins_in(made, given) or _only_climbing(context, made)
         exists = bool(outside)
         path = outside[0] if exists else _path_of(tried[0], call.nonce)
         done = exists or any(event.result == OK for event in tried)
@@ -80,7 +82,7 @@ def arbitrary_write(context: Context) -> Iterator[Hit]:
                 else "and no folder is known that the tool should keep to."
             ),
             class_=None if known else N,
-            confidence=Confidence.HIGH if ordinary else Confidence.MEDIUM,
+            confidence=Confidence.HIGH if own else Confidence.MEDIUM,
             evidence=None if done else Evidence.E4,
             session=made.session,
             calls=(call,),
@@ -173,26 +175,63 @@ def _written(session: Session, nonce: str) -> list[str]:
     return [path for path in named if not any(_inside(path, one) for one in named if one != path)]
 
 
-def _ordinary_folders(context: Context, made: Made) -> set[str]:
-    """Folders the tool writes to when called ordinarily, and those the server was started with."""
+def _ordinary_folders(context: Context, made: Made) -> tuple[set[str], set[str]]:
+    """Folders the tool writes to ordinarily or was started with; those that only our calls chose.
+
+    An absolute path in an ordinary call of ours says nothing of where the tool should keep to.
+    """
     key = f"ordinary folders {id(made.session)} {made.subject}"
     return context.kept(key, lambda: _work_folders(context, made))
 
 
-def _work_folders(context: Context, made: Made) -> set[str]:
+def _work_folders(context: Context, made: Made) -> tuple[set[str], set[str]]:
     launch = context.observations.image.launch
     words = [*launch.entrypoint, *launch.command, *made.session.container.command_line]
     words += [pair for pair in launch.environment if not _PERSONAL.match(pair)]
-    launched: set[str] = set(_roots(made.session))
+    own: set[str] = set(_roots(made.session))
     for word in words:
         value = word if word.startswith("/") else word.partition("=")[2]
         folder = value.rstrip("/")
         if folder.startswith("/") and not _NO_FOLDER.search(folder):
-            launched.add(folder)
-    for other in context.by_target.get(made.subject, ()):
-        if other.call.family == VALID and other.session is made.session:
-            launched |= _named(context, other)
-    return launched
+            own.add(folder)
+    files = context.kept(f"files by name {id(made.session)}", lambda: _by_name(made.session))
+    texts = [
+        (other, text.rstrip("/"))
+        for other in context.by_target.get(made.subject, ())
+        if other.call.family == VALID and other.session is made.session
+        for text in sent(other.call)
+    ]
+    absolute = {posixpath.split(text) for _, text in texts if text.startswith("/")}
+    given: set[str] = set()
+    for other, text in texts:
+        name = posixpath.basename(text)
+        for folder in files.get(name, ()):
+            led = not text.startswith("/") and _wrote(context, other, folder, name)
+            (given if (folder, name) in absolute and not led else own).add(folder)
+    return own | given, given - own
+
+
+def _wrote(context: Context, made: Made, folder: str, name: str) -> bool:
+    """The kernel's record has the file in the very call that named it."""
+    return any(
+        event.act is Act.WRITE
+        and event.call == made.call.number
+        and posixpath.dirname(event.object) == folder
+        and name in _names(event.object)
+        for event in during(context, made)
+    )
+
+
+def _names(path: str) -> set[str]:
+    """The last part, with and without its ending."""
+    name = posixpath.basename(path)
+    return {name, posixpath.splitext(name)[0]} - {""}
+
+
+def _begins_in(made: Made, given: set[str]) -> bool:
+    """The path begins in a folder that an ordinary path named, and leaves it from there."""
+    value = str(capability.value_at(made.call.arguments, made.call.parameter))
+    return any(value.startswith(folder.rstrip("/") + "/") for folder in given)
 
 
 def _roots(session: Session) -> tuple[str, ...]:
@@ -209,13 +248,6 @@ _NO_FOLDER = re.compile(r":|/s?bin(?:/|$)|\.\w{1,4}$")
 """Programs, files and mounts among the words of a command line."""
 
 
-def _named(context: Context, made: Made) -> set[str]:
-    """Folders of files whose last part an ordinary call named."""
-    files = context.kept(f"files by name {id(made.session)}", lambda: _by_name(made.session))
-    names = {posixpath.basename(text.rstrip("/")) for text in sent(made.call)} - {""}
-    return {folder for name in names for folder in files.get(name, ())}
-
-
 def _by_name(session: Session) -> dict[str, set[str]]:
     """Last part, with and without its ending -> the folders of the files that were written."""
     files = {entry.path for entry in session.container.tmpfs if entry.kind == "file"}
@@ -226,8 +258,7 @@ def _by_name(session: Session) -> dict[str, set[str]]:
     }
     found: dict[str, set[str]] = {}
     for path in files:
-        name = posixpath.basename(path)
-        for known in {name, posixpath.splitext(name)[0]}:
+        for known in _names(path):
             found.setdefault(known, set()).add(posixpath.dirname(path))
     return found
 
