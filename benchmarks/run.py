@@ -1,12 +1,14 @@
 """Measures what the project promises, as ratios within one run where a machine would decide.
 
-``python benchmarks/run.py [prober] [memory] [scan]``: all of them without a name. ``scan`` needs an
-engine with the project's image and the example image (``eval "$(scripts/dev-engine.sh start)"``).
-Prints Markdown; asserts nothing.
+``python benchmarks/run.py [--quick] [prober] [memory] [scan] [traced] [trace] [recall]``: all of
+them without a name. ``--quick`` shows that they work, and no figure to rely on. All but ``memory``
+and ``recall`` need an engine, ``scan`` and ``traced`` the project's image there too
+(``eval "$(scripts/dev-engine.sh start)"``). Prints Markdown; asserts nothing.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import resource
@@ -24,7 +26,16 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
 from mcp_sandbox.image import ImageStore  # noqa: E402
-from mcp_sandbox.model import ByteStream, Era, Identity, Limits, Relaxation, Transcript  # noqa: E402
+from mcp_sandbox.model import (  # noqa: E402
+    ByteStream,
+    Era,
+    Identity,
+    Limits,
+    Network,
+    Relaxation,
+    Tracing,
+    Transcript,
+)
 from mcp_sandbox.pipeline.results import Results  # noqa: E402
 from mcp_sandbox.planted import Matcher, make  # noqa: E402
 from mcp_sandbox.probe.inputs import Targets  # noqa: E402
@@ -34,12 +45,21 @@ from mcp_sandbox.sandbox import Engine, Sandbox  # noqa: E402
 from support.stream import PipeStream  # noqa: E402
 
 ROUNDS = 5
+"""Scans."""
 PAIRS = 15
 """Rounds of the prober beside the bare loop: each is short, and half a CPU is a jittery thing."""
 TOOLS, CALLS = 40, 2_000
 """So many tools share so few calls that none is one of the large inputs: those measure the pipe."""
 TRIVIAL = "mcp-sandbox-benchmark:trivial"
 EXAMPLE = "mcp-sandbox-benchmark:example"
+MEMORY = (10, 1_000, 10_000)
+"""Tools of a server."""
+QUICK = {
+    "traced": ("--pairs", "1", "--calls", "20", "--kind", "static"),
+    "trace": ("--rounds", "1", "--lines", "200"),
+    "recall": ("--size", "1000000"),
+}
+"""The benchmarks with a file of their own, and how each is made short."""
 
 Where = Callable[[int, int], AbstractContextManager[ByteStream]]
 
@@ -117,7 +137,10 @@ def piped(tools: int, size: int) -> Iterator[ByteStream]:
 
 @contextmanager
 def sandboxed(tools: int, size: int) -> Iterator[ByteStream]:
-    """The trivial server in the sandbox, over the engine's attach socket, as in a scan."""
+    """The trivial server in the sandbox, over the engine's attach socket, as in a scan.
+
+    Nothing watches and there is no network: what those cost, ``traced`` measures.
+    """
     host = os.environ["DOCKER_HOST"]
     with Sandbox(
         Engine(host),
@@ -128,16 +151,19 @@ def sandboxed(tools: int, size: int) -> Iterator[ByteStream]:
         extra_args=(str(tools), str(size)),
         helper_image="none",
         lifetime=600,
+        network=Network.NONE,
     ) as sandbox:
-        yield sandbox.start(relaxation=Relaxation.NONE, environment={}, name="server").stream
+        yield sandbox.start(
+            relaxation=Relaxation.NONE, environment={}, name="server", tracing=Tracing.NONE
+        ).stream
 
 
-def compare(name: str, where: Where) -> None:
+def compare(name: str, where: Where, pairs: int, calls: int) -> None:
     """Calls per second against a bare loop on the same server, interleaved."""
     ratios, speeds = [], []
-    for _ in range(PAIRS):
+    for _ in range(pairs):
         with where(TOOLS, 100) as stream:
-            _, lines, seconds = probe(stream, CALLS)
+            _, lines, seconds = probe(stream, calls)
         with where(TOOLS, 100) as stream:
             reference = bare(stream, lines)
         speeds.append(len(lines) / seconds)
@@ -148,7 +174,7 @@ def compare(name: str, where: Where) -> None:
     )
 
 
-def measure_prober() -> None:
+def measure_prober(*, quick: bool) -> None:
     """The prober against a bare loop, over pipes and in the sandbox."""
     print("## Prober (goal: a ratio of 0.90)\n")
     print("| trivial server | calls | calls/s, median | ratio to a bare loop |")
@@ -158,8 +184,9 @@ def measure_prober() -> None:
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    compare("in the sandbox", sandboxed)
-    compare("a child process without a limit", piped)
+    pairs, calls = (1, 200) if quick else (PAIRS, CALLS)
+    compare("in the sandbox", sandboxed, pairs, calls)
+    compare("a child process without a limit", piped, pairs, calls)
     print()
 
 
@@ -178,17 +205,17 @@ def peak_of(tools: int) -> None:
     )
 
 
-def measure_memory() -> None:
+def measure_memory(*, quick: bool) -> None:
     """Peak memory of our process by number of tools of 4 KiB."""
     print("## Memory\n")
     print("| tools of 4 KiB | peak of our process | kept | calls | what the report says |")
     print("| --- | --- | --- | --- | --- |", flush=True)
-    for tools in (10, 1_000, 10_000):
+    for tools in MEMORY[:1] if quick else MEMORY:
         subprocess.run([sys.executable, __file__, "--peak", str(tools)], check=True)
     print()
 
 
-def measure_scan() -> None:
+def measure_scan(*, quick: bool) -> None:
     """Wall time of ``scan --image`` on a warm engine, by phase; and whether two runs agree."""
     example = HERE.parent / "examples" / "sandboxed-server"
     subprocess.run(
@@ -198,8 +225,9 @@ def measure_scan() -> None:
     )
     reports = []
     seconds = []
+    rounds = 2 if quick else ROUNDS
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(ROUNDS):
+        for number in range(rounds):
             out = Path(folder) / str(number)
             start = time.perf_counter()
             subprocess.run(
@@ -221,7 +249,7 @@ def measure_scan() -> None:
             reports.append((out / "report.json").read_bytes())
     print("## Scan of the example server\n")
     print(
-        f"{ROUNDS} runs: median {statistics.median(seconds):.1f} s "
+        f"{rounds} runs: median {statistics.median(seconds):.1f} s "
         f"({min(seconds):.1f}–{max(seconds):.1f}); goal < 20 s\n"
     )
     phases = [json.loads(report)["run"]["phases"] for report in reports]
@@ -238,15 +266,41 @@ def _comparable(report: bytes) -> bytes:
     return report_json.comparable(report_json.load(report))
 
 
-def main(names: list[str]) -> None:
+def _of_its_own(name: str) -> Callable[..., None]:
+    """A benchmark with a file of its own."""
+
+    def measure(*, quick: bool) -> None:
+        print(f"## {name}.py\n", flush=True)
+        options = QUICK[name] if quick else ()
+        subprocess.run([sys.executable, str(HERE / f"{name}.py"), *options], check=True)
+        print(flush=True)
+
+    return measure
+
+
+BENCHMARKS: dict[str, Callable[..., None]] = {
+    "prober": measure_prober,
+    "memory": measure_memory,
+    "scan": measure_scan,
+    **{name: _of_its_own(name) for name in QUICK},
+}
+
+
+def main() -> None:
     """Measure what is named."""
-    if names[:1] == ["--peak"]:
-        peak_of(int(names[1]))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--quick", action="store_true", help="as little of each as there is")
+    parser.add_argument("--peak", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.peak is not None:
+        peak_of(options.peak)
         return
-    all_ = {"prober": measure_prober, "memory": measure_memory, "scan": measure_scan}
-    for name in names or all_:
-        all_[name]()
+    if unknown := set(options.names) - BENCHMARKS.keys():
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
+    for name in options.names or BENCHMARKS:
+        BENCHMARKS[name](quick=options.quick)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -1,16 +1,16 @@
 """Measures the reader of traces beside the tracer that writes them.
 
-``python benchmarks/trace.py [read] [written]``: both without a name. ``written`` needs an engine
-(``eval "$(scripts/dev-engine.sh start)"``) and builds a small image. Prints Markdown; asserts
-nothing. Reading is measured in processor time of one core, writing in wall time, because the
-sandbox bounds the server and its tracer together.
+``python benchmarks/trace.py [--rounds N] [--lines N] [read] [written]``: both without a name.
+``written`` needs an engine (``eval "$(scripts/dev-engine.sh start)"``) and builds a small image.
+Prints Markdown; asserts nothing. Reading is measured in processor time of one core, writing in wall
+time, because the sandbox bounds the server and its tracer together.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +22,7 @@ DATA = Path(__file__).parents[1] / "tests" / "data" / "trace"
 CHUNK = 2**16
 ROUNDS = 5
 LINES = 40_000
+"""Of a flood that is read; half of them are written."""
 IMAGE = "mcp-sandbox-benchmark:tracer"
 DOCKERFILE = """\
 FROM debian:trixie-slim
@@ -61,10 +62,10 @@ class Speed(NamedTuple):
     lines: float
 
 
-def reading(data: bytes) -> Speed:
+def reading(data: bytes, rounds: int) -> Speed:
     """How fast a trace is read, chunk by chunk, with all its events."""
     seconds, lines = [], 0
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         reader = Reader()
         start = time.process_time()
         for at in range(0, len(data), CHUNK):
@@ -75,24 +76,24 @@ def reading(data: bytes) -> Speed:
     return Speed(len(data) / middle / 1e6, lines / middle)
 
 
-def flood(record: str) -> bytes:
+def flood(record: str, count: int) -> bytes:
     """A trace of one flood."""
     lines = (
-        f"7     1700000000.{n:06d} {record.replace('@', str(n % 65_000))}\n" for n in range(LINES)
+        f"7     1700000000.{n:06d} {record.replace('@', str(n % 65_000))}\n" for n in range(count)
     )
     return GATE + "".join(lines).encode()
 
 
-def traces() -> Iterator[tuple[str, bytes]]:
+def traces(count: int) -> Iterator[tuple[str, bytes]]:
     """What to read: real traces again and again, then the floods."""
     for name in ("python", "node", "threads"):
         once = (DATA / f"{name}.trace").read_bytes()
         yield f"{name}, again and again", once * (8_000_000 // len(once))
     for name, (_, record) in FLOODS.items():
-        yield f"flood of {name}", flood(record)
+        yield f"flood of {name}", flood(record, count)
 
 
-def writing(perl: str, cpus: float, lines: int = 20_000) -> Speed:
+def writing(perl: str, cpus: float, lines: int) -> Speed:
     """How fast a server in its sandbox makes its tracer write, at best: into a pipe to nowhere."""
     subprocess.run(
         ["docker", "build", "-q", "-t", IMAGE, "-"],
@@ -121,23 +122,23 @@ def writing(perl: str, cpus: float, lines: int = 20_000) -> Speed:
     return Speed(size / nanoseconds * 1e3, lines / nanoseconds * 1e9)
 
 
-def read_table() -> Iterator[str]:
+def read_table(rounds: int, lines: int) -> Iterator[str]:
     """The speeds of reading, as Markdown."""
     yield "| trace | MB/s | lines/s |"
     yield "|---|--:|--:|"
-    for name, data in traces():
-        speed = reading(data)
+    for name, data in traces(lines):
+        speed = reading(data, rounds)
         yield f"| {name} | {speed.megabytes:.0f} | {speed.lines:,.0f} |"
 
 
-def written_table() -> Iterator[str]:
+def written_table(rounds: int, lines: int) -> Iterator[str]:
     """The speeds of writing and what the reader does with the same flood, as Markdown."""
     yield "| flood of | CPUs of the server | lines/s written | MB/s written | read at | ratio |"
     yield "|---|--:|--:|--:|--:|--:|"
     for name, (perl, record) in FLOODS.items():
-        read = reading(flood(record))
+        read = reading(flood(record, lines), rounds)
         for cpus in CPUS:
-            wrote = writing(perl, cpus)
+            wrote = writing(perl, cpus, lines // 2)
             yield (
                 f"| {name} | {cpus} | {wrote.lines:,.0f} | {wrote.megabytes:.1f} | "
                 f"{read.lines:,.0f} lines/s | {read.lines / wrote.lines:.1f} |"
@@ -147,8 +148,13 @@ def written_table() -> Iterator[str]:
 def main() -> None:
     """Print the tables that were asked for."""
     tables = {"read": read_table, "written": written_table}
-    for name in sys.argv[1:] or tables:
-        for row in tables[name]():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(tables))
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--lines", type=int, default=LINES)
+    options = parser.parse_args()
+    for name in options.names or tables:
+        for row in tables[name](options.rounds, options.lines):
             print(row, flush=True)
         print()
 

@@ -1,11 +1,13 @@
 """What the tracer costs a server: time to the first answer, and calls per second.
 
-``python benchmarks/traced.py`` needs an engine with the project's image. Each pair of runs is held
+``python benchmarks/traced.py [--pairs N] [--calls N] [--kind KIND]…`` needs an engine with the
+project's image. Each pair of runs is held
 one after the other on the same machine; the figure is their ratio.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import statistics
@@ -63,7 +65,7 @@ def build(kind: str) -> str:
     return tag
 
 
-def run(engine: Engine, image: ImageFacts, tracing: Tracing) -> Figures:
+def run(engine: Engine, image: ImageFacts, tracing: Tracing, count: int) -> Figures:
     """Start, open, call; the server's own start is told by the engine, or by the trace."""
     matcher = Matcher(make("bench", home="/home/user"))
     with Sandbox(
@@ -82,7 +84,7 @@ def run(engine: Engine, image: ImageFacts, tracing: Tracing) -> Figures:
             relaxation=Relaxation.NONE, environment={}, name="server", tracing=tracing
         )
         ready = time.time()
-        plan = Plan("main", Era.HANDSHAKE, Identity("b", "1"), Targets(seed=0), max_calls=CALLS)
+        plan = Plan("main", Era.HANDSHAKE, Identity("b", "1"), Targets(seed=0), max_calls=count)
         prober = Prober(
             server.stream,
             plan,
@@ -113,20 +115,29 @@ def _ratio(pairs: list[tuple[Figures, Figures]], name: str) -> str:
 
 def main() -> None:
     """Measure every kind of server and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=PAIRS)
+    parser.add_argument("--calls", type=int, default=CALLS)
+    parser.add_argument("--kind", action="append", choices=KINDS)
+    options = parser.parse_args()
     host = os.environ["DOCKER_HOST"]
     print("## What the tracer costs (goals: first answer at most 1.35, calls at least 0.75)\n")
     print(
-        f"Median of {PAIRS} pairs, half a CPU, in brackets the extremes. The tool opens a file.\n\n"
+        f"Median of {options.pairs} pairs, half a CPU, in brackets the extremes. The tool opens a "
+        "file.\n\n"
         "| server | first answer, s | traced / untraced | calls/s | traced / untraced "
         "| set-up of a pod, s: untraced, traced |\n| --- | --- | --- | --- | --- | --- |",
         flush=True,
     )
     with Engine(host) as engine:
-        for kind in KINDS:
+        for kind in options.kind or KINDS:
             image = ImageStore(host, "bench").take(build(kind))
             pairs = [
-                (run(engine, image, Tracing.NONE), run(engine, image, Tracing.INSIDE))
-                for _ in range(PAIRS)
+                (
+                    run(engine, image, Tracing.NONE, options.calls),
+                    run(engine, image, Tracing.INSIDE, options.calls),
+                )
+                for _ in range(options.pairs)
             ]
             middle = [
                 statistics.median(getattr(bare, name) for bare, _ in pairs)
