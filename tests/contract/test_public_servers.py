@@ -88,7 +88,8 @@ EXPECTED = {
         name="mcp-git",
         tools=12,
         # The repository is on the read-only root: what writes to it says so, and is refused.
-        # A git of its own waits for questions, as long as the server lives.
+        # A git of its own waits for questions until the server's memory is tidied up, which may
+        # be before it is looked for or after.
         called=frozenset(
             f"git_{one}" for one in ("status", "diff_unstaged", "diff_staged", "diff", "log")
         )
@@ -96,7 +97,7 @@ EXPECTED = {
         notes=frozenset(
             [
                 *("seed-child-process", "seed-external-url", "seed-filesystem-changes"),
-                "unexpected-process",
+                *("survivor-process", "unexpected-process"),
             ]
         ),
         least_score=96,
