@@ -26,6 +26,7 @@ import pytest
 
 from mcp_sandbox.model import ImageFacts
 from mcp_sandbox.sandbox import Engine
+from support import acting
 from support.front_door import PATIENCE, PROMISED, Done, Door, Running
 from support.on_engine import (
     BASE,
@@ -504,6 +505,73 @@ def test_interrupted_in_any_phase(
         assert main["end"] == "broken-off"
         assert {one["items"][0]["name"] for one in main["listings"] if one["items"]} == {"echo"}
         assert len(main["calls"]) > 2
+
+
+@pytest.fixture(scope="module")
+def acting_image(build: Callable[..., ImageFacts]) -> ImageFacts:
+    """The servers that act on their machine; its arguments are one of them and a mode."""
+    return build(acting.WITH_TOOLS + 'ENTRYPOINT ["python3", "-B"]\n', CORPUS_FILES)
+
+
+SERVERS = "/srv/servers"
+HANGING = (f"{SERVERS}/hostile/server.py", "hangs-in-a-call")
+GOOD = (f"{SERVERS}/hostile/server.py", HONEST)
+UNREADABLE = (f"{SERVERS}/attacks/server.py", "unreadable")
+TWO_FACED = (f"{SERVERS}/behaviour/server.py", "two-faced")
+
+
+ENDED = {
+    "probe: main": [],
+    "probe: beside": ["main"],
+    "trace from outside": ["main", "untraced", "identity"],
+    "compare again": ["main", "untraced", "identity"],
+}
+"""Roles of the sessions that have been held to their end when a phase begins."""
+
+
+@pytest.mark.parametrize(
+    ("server", "phase", "jobs"),
+    [
+        (HANGING, "probe: main", 4),
+        (HANGING, "probe: main", 1),
+        (GOOD, "probe: beside", 1),
+        (GOOD, "probe: beside", 4),
+        (UNREADABLE, "trace from outside", 4),
+        (TWO_FACED, "compare again", 4),
+        (TWO_FACED, "compare again", 1),
+    ],
+)
+def test_interrupted_with_several_sessions(
+    door: Door, acting_image: ImageFacts, server: tuple[str, str], phase: str, jobs: int
+):
+    before = ENDED[phase]
+    options = ["--jobs", str(jobs), "--call-timeout", "60", "--max-calls", "100"]
+    running = door.start("scan", *options, "--image", acting_image.id, "--", *server)
+    running.wait_for(f"] {phase}\n")
+    running.signal(TERM if jobs == 1 else INT)
+    report = check_interrupted(running)
+    sessions = report["observations"]["sessions"]
+    ends = [(one["transcript"]["role"], one["transcript"]["end"]) for one in sessions]
+    assert ends[: len(before)] == [(role, "completed") for role in before]
+    assert {end for _, end in ends[len(before) :]} <= {"broken-off", "completed", "refused"}
+    if not before:
+        assert ends[0] == ("main", "broken-off")
+        assert len(ends) <= jobs
+    for one in sessions:
+        assert (running.folder / "evidence" / f"{one['evidence']}.jsonl").is_file()
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_however_many_sessions_are_held_at_once(door: Door, corpus_image: ImageFacts, jobs: int):
+    done = door.run("scan", "--jobs", jobs, "--image", corpus_image.id, "--", HONEST)
+    assert done.code == 0, done.err
+    sessions = check_report(done, "pass")["observations"]["sessions"]
+    assert [one["evidence"] for one in sessions] == [
+        "1-main",
+        "2-untraced",
+        "3-identity",
+        "4-stateless",
+    ]
 
 
 @pytest.fixture

@@ -223,7 +223,8 @@ def _hold_at_once(tools: Tools, chains: list[_Chain], held: Held) -> None:
             # Daemons: who breaks a run off does not wait for a session that cannot be reached.
             Thread(target=work, name=f"mcp-sandbox-session-{number}", daemon=True).start()
         futures[0].result()
-        tools.observer.phase("probe: beside")
+        if len(chains) > 1:
+            tools.observer.phase("probe: beside")
         for future in futures[1:]:
             future.result()
     except BaseException:
