@@ -13,6 +13,7 @@ import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from mcp_sandbox.model import Call
 from mcp_sandbox.rules.context import Context
@@ -84,6 +85,7 @@ _METADATA = frozenset(
 )
 
 
+@lru_cache(maxsize=4096)
 def canonical(host: str) -> str:
     """A host as others are compared with it: lower case, an address in its usual form.
 
@@ -183,12 +185,9 @@ def strings(call: Call) -> tuple[str, ...]:
 
 def asked_for(calls: Iterable[Call]) -> frozenset[str]:
     """Domains and addresses that the arguments of some calls name."""
-    return frozenset(
-        domain(host)
-        for call in calls
-        for string in strings(call)
-        for host in meant(string) | frozenset(hosts_in(string))
-    )
+    texts = {string for call in calls for string in strings(call)}
+    named = {host for text in texts for host in (*meant(text), *hosts_in(text))}
+    return frozenset(map(domain, named))
 
 
 @dataclass(frozen=True)
