@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mcp_sandbox.endpoints import all_allowed
-from mcp_sandbox.warden import datagrams, netns, packetlog
+from mcp_sandbox.warden import arrival, datagrams, netns, packetlog
 from mcp_sandbox.warden.collect import Collector, NotCollected
 from mcp_sandbox.warden.events import Recorder
 from mcp_sandbox.warden.loop import Loop
@@ -148,6 +148,7 @@ def _listener(family: socket.AddressFamily, port: int) -> socket.socket:
         # Accepted connections have the port they were going to: with this option they do not keep
         # the server from listening on it. It does not let anyone share a port that is listened on.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        arrival.stamp(sock)
         sock.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", port))
         sock.listen(4096)
     except OSError:

@@ -6,7 +6,7 @@ import socket
 import struct
 import time
 
-from mcp_sandbox.warden import dns
+from mcp_sandbox.warden import arrival, dns
 from mcp_sandbox.warden.events import Recorder
 from mcp_sandbox.warden.names import Names
 from mcp_sandbox.warden.netns import REPLY_MARK
@@ -20,11 +20,9 @@ _IPV6_PKTINFO = 50
 _IPV6_RECVORIGDSTADDR = 74
 _IPV6_TRANSPARENT = 75
 _SO_RCVBUFFORCE = 33
-_SO_TIMESTAMPNS = 35
 _SO_MARK = 36
 _SO_RXQ_OVFL = 40
 
-_TIME = struct.Struct("@ll")
 _BUFFER = 4 * 2**20
 _TURN = 64
 _DNS, _HTTPS = 53, 443
@@ -33,18 +31,13 @@ _QUIC_LEAST = 1200
 """Bytes of the smallest datagram that begins a connection (RFC 9000)."""
 
 
-def stamp(sock: socket.socket) -> None:
-    """Have the kernel say of each datagram when it arrived: nobody waits for us to read it."""
-    sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-
-
 def open_socket(family: socket.AddressFamily, port: int, *, tproxy: bool) -> socket.socket:
     """A socket that gets every redirected datagram. Raises ``OSError``."""
     sock = socket.socket(family, socket.SOCK_DGRAM)
     sock.setblocking(False)
     sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
     sock.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
-    stamp(sock)
+    arrival.stamp(sock)
     if family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     if tproxy:
@@ -71,13 +64,14 @@ class Datagrams:
         """Take what waits (a few, so that others have their turn)."""
         for _ in range(_TURN):
             try:
-                data, extra, _flags, peer = sock.recvmsg(2**16, 512)
+                data, extra, _flags, peer = sock.recvmsg(2**16, arrival.ANCILLARY)
             except BlockingIOError:
                 return
             except OSError:
                 # An error that a datagram of ours came back with (no such port).
                 continue
-            self._take(sock, data, peer, self._destination(sock, extra), _arrival(extra))
+            at = arrival.stamped(extra) or time.time()
+            self._take(sock, data, peer, self._destination(sock, extra), at)
 
     def _destination(
         self, sock: socket.socket, extra: list[tuple[int, int, bytes]]
@@ -148,15 +142,6 @@ class Datagrams:
         except OSError:
             # The asker is gone, or asked from where nothing can be sent to.
             return
-
-
-def _arrival(extra: list[tuple[int, int, bytes]]) -> float:
-    """The kernel's Unix time of a datagram, or ours where it gives none."""
-    for level, kind, value in extra:
-        if (level, kind, len(value)) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS, _TIME.size):
-            seconds, nanoseconds = _TIME.unpack(value)
-            return float(seconds + nanoseconds / 1e9)
-    return time.time()
 
 
 def _port(value: bytes) -> int:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import socket
-import struct
 import time
 from collections.abc import Callable, Generator
 from typing import Protocol
 
-from mcp_sandbox.warden import tls
+from mcp_sandbox.warden import arrival, tls
 from mcp_sandbox.warden.events import Recorder
 from mcp_sandbox.warden.loop import Loop, Task, Wait
 from mcp_sandbox.warden.names import Names
@@ -25,11 +24,6 @@ from mcp_sandbox.warden.talks import (
 
 MAX_OPEN = 256
 MAX_CONNECTIONS = 5_000
-MAX_AGE = 60.0
-"""Seconds that a connection may have waited for us to accept it."""
-TICK = 0.01
-"""Seconds of the longest tick that kernels are built with (``HZ=100``)."""
-_TCP_INFO = struct.Struct("@8x10I")
 
 
 class Handler(Protocol):
@@ -102,7 +96,7 @@ class Streams:
             address, port = self._destination(sock)
         except OSError:
             address, port = listener.getsockname()[:2]
-        at = time.time() - _age(sock)
+        at = time.time() - arrival.age(sock)
         if (address, port) == listener.getsockname()[:2]:
             self._recorder.record("tamper", at, text="a connection to the sink's own port")
             sock.close()
@@ -134,7 +128,10 @@ class Streams:
         if not (yield Wait(connection.sock, connection.until(SILENCE))):
             yield from self._talks.serve_silent(connection)
             return False
-        first = peek(connection.sock, 8)
+        first, at = arrival.peek(connection.sock, 8)
+        if at is not None:
+            # Of two times that are at or after its making the sooner is the better one.
+            connection.at = min(connection.at, at)
         if tls.begins_like_tls(first):
             return (yield from self._tls(connection))
         yield from self._talks.serve_http(connection)
@@ -193,20 +190,3 @@ class Streams:
         drain(sock)
         yield from self._talks.part(connection, tls.REFUSAL)
         return False
-
-
-def _age(sock: socket.socket) -> float:
-    """Seconds, at least, since the kernel completed a connection that was just accepted.
-
-    A client waits for no accept: it may have done with its call before we come to it. The kernel
-    counts from the connection's making what it calls the time since data was sent last, as long as
-    none was (``tcpi_last_data_sent``, the tenth number of ``struct tcp_info`` after eight bytes).
-    """
-    try:
-        told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
-        milliseconds = int(_TCP_INFO.unpack(told)[-1])
-    except (OSError, struct.error):
-        return 0.0
-    # Counted in ticks: up to one more than there was. No connection is made older than it is, which
-    # would bring it to a call before.
-    return min(max(milliseconds / 1000 - TICK, 0.0), MAX_AGE)

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from mcp_sandbox.warden.datagrams import Datagrams, stamp
+from mcp_sandbox.warden.arrival import ANCILLARY, stamp, stamped
+from mcp_sandbox.warden.datagrams import Datagrams
 from mcp_sandbox.warden.events import Recorder
 from mcp_sandbox.warden.loop import Loop
 from mcp_sandbox.warden.names import Names
@@ -49,6 +50,25 @@ def listener() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as made:
         made.setblocking(False)
         yield made
+
+
+@pytest.fixture
+def clock() -> Iterator[None]:
+    """The kernel dates packets from some moment after the first socket that asks for it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        stamp(sock)
+        sock.bind(("127.0.0.1", 0))
+        sock.settimeout(10)
+        for _ in range(100_000):
+            sock.sendto(b"x", sock.getsockname())
+            sent = time.time()
+            at = stamped(sock.recvmsg(10, ANCILLARY)[1])
+            assert at is not None
+            if at < sent:
+                break
+        else:
+            pytest.fail("the kernel dates nothing")
+        yield
 
 
 def be_late() -> None:
@@ -98,6 +118,58 @@ def test_no_connection_is_dated_before_it_was_made(record: Record, listener: soc
     assert [at for before, at in zip(made, events, strict=True) if at < before] == []
 
 
+@pytest.mark.usefixtures("clock")
+def test_a_connection_that_brings_data_is_dated_by_it_and_to_less_than_a_tick(
+    record: Record, listener: socket.socket
+):
+    """Many at once: the client is done with all of them before one is taken."""
+    loop = Loop()
+    stamp(listener)
+    streams = Streams(
+        loop, record.recorder, Names(ipv6=False), destination=lambda _: ("192.0.2.1", 9)
+    )
+    clients, times = [], []
+    for _ in range(20):
+        before = time.time()
+        clients.append(socket.create_connection(listener.getsockname()))
+        clients[-1].sendall(b"hello\n")
+        times.append((before, time.time()))
+    streams.accept(listener)
+    loop.step(0.1)
+    loop.close()
+    for client in clients:
+        client.close()
+    dated = sorted(event["at"] for event in record.events())
+    assert len(dated) == len(times)
+    wrong = [
+        (before, at, after)
+        for (before, after), at in zip(times, dated, strict=True)
+        if not before <= at <= after
+    ]
+    assert wrong == []
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_connection_that_brings_data_late_has_the_time_of_its_making(
+    record: Record, listener: socket.socket
+):
+    loop = Loop()
+    stamp(listener)
+    streams = Streams(
+        loop, record.recorder, Names(ipv6=False), destination=lambda _: ("192.0.2.1", 9)
+    )
+    with socket.create_connection(listener.getsockname()) as client:
+        streams.accept(listener)
+        accepted = time.time()
+        be_late()
+        client.sendall(b"hello\n")
+        loop.step(0.1)
+    loop.close()
+    (event,) = record.events()
+    assert event["at"] <= accepted
+
+
+@pytest.mark.usefixtures("clock")
 def test_a_datagram_belongs_to_the_time_when_it_arrived(record: Record):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         stamp(sock)
@@ -117,7 +189,7 @@ def test_a_datagram_belongs_to_the_time_when_it_arrived(record: Record):
 def test_a_time_that_the_kernel_does_not_give_is_ours(
     record: Record, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("mcp_sandbox.warden.streams._TCP_INFO", struct.Struct("@8x4000I"))
+    monkeypatch.setattr("mcp_sandbox.warden.arrival._TCP_INFO", struct.Struct("@8x4000I"))
     streams = Streams(
         Loop(), record.recorder, Names(ipv6=False), destination=socket.socket.getsockname
     )
