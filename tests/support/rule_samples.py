@@ -1294,5 +1294,5 @@ def ten_files():
     )
 
 
-import support.rulesnet_samples  # noqa: E402, F401 - its samples are collected here
+import support.rulesnet_samples  # noqa: E402 - its samples are collected here
 import support.rulesproc_samples  # noqa: E402, F401 - its samples are collected here

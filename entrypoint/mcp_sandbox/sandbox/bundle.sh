@@ -1,8 +1,10 @@
+#!/bin/sh
 # Lays out what the sandbox mounts into containers: bundle.sh GATE FOLDER
 #   FOLDER/tracer           strace, its loader (mode 0111) and libraries, the gate
 #   FOLDER/tracer.manifest  mode, SHA-256 and name of each file in it
 #   FOLDER/channel          the two FIFOs of one server: the trace, and the opening of the gate
 # Run in the stage of the Dockerfile that has strace installed.
+set -eu
 gate=$1
 folder=$2
 bundle=$folder/tracer
