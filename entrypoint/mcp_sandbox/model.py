@@ -730,6 +730,8 @@ class Observations:
     allowed: tuple[str, ...] = ()
     """``HOST:PORT`` that packets were let out to; empty when none could leave."""
     scanners: tuple[ScannerRun, ...] = ()
+    scanners_requested: tuple[str, ...] = ()
+    """The scanners that were asked for by name; empty when those run that are there."""
     definitions: dict[str, Location] = field(default_factory=dict)
     """``tools/NAME`` (or another subject) -> the line that defines it; ``""`` is the fallback."""
     left_out: tuple[str, ...] = ()
@@ -804,7 +806,7 @@ class ScannerRun:
     """What a reader wants to know besides: age of the database, commits read…"""
     issues: tuple[Issue, ...] = ()
     disobeyed: tuple[str, ...] = ()
-    """Ignore files and inline pragmas of the checkout, ``PATH:LINE: what``; reported, not obeyed."""
+    """Ignore files and inline pragmas of the checkout, ``PATH:LINE: what``: told, not obeyed."""
     left_out: tuple[str, ...] = ()
 
 

@@ -26,6 +26,7 @@ LAYERS: dict[str, int] = {
     "planted": 2,
     "trace": 2,
     "locate": 2,
+    "scanned": 2,
     "scanners": 2,
     "rules": 2,
     "coverage": 2,
