@@ -33,7 +33,7 @@ from mcp_sandbox.pipeline.judging import judge, rejudge, rendered, rule_infos, u
 from mcp_sandbox.pipeline.results import REPORT, SARIF, SUMMARY, Results
 from mcp_sandbox.pipeline.running import Held, Observer, Tools
 from mcp_sandbox.pipeline.sessions import hold, unanswered
-from mcp_sandbox.pipeline.upkeep import Check, clean, examine
+from mcp_sandbox.pipeline.upkeep import Check, clean, examine, image_of
 from mcp_sandbox.probe.hostile import Targets
 from mcp_sandbox.report import json as report_json
 from mcp_sandbox.report import markdown, sarif
@@ -46,6 +46,7 @@ __all__ = [
     "Outcome",
     "clean",
     "examine",
+    "image_of",
     "judge",
     "rejudge",
     "rendered",
@@ -128,15 +129,18 @@ class Outcome:
     """What broke the run off, or kept the server from ever answering."""
 
 
-def scan(settings: Settings, observer: Observer, environment: Mapping[str, str]) -> Outcome:
+def scan(
+    settings: Settings, observer: Observer, environment: Mapping[str, str], *, run_id: str = ""
+) -> Outcome:
     """Do the whole job and write its results below ``settings.out``.
 
-    ``environment``: what the build's own process may see of ours.
+    ``environment``: what the build's own process may see of ours. ``run_id``: 12 hexadecimal
+    digits, for who wants to know beforehand what ``clean`` is to look for.
 
     A run that broke off has a failure, and a report (written too) of what was learned until then.
     Raises ``SandboxError`` when the output folder itself is the trouble.
     """
-    run_id = secrets.token_hex(6)
+    run_id = run_id or secrets.token_hex(6)
     clock = _Clock(observer)
     results = Results(settings.out)
     learned = _Learned(versions={"mcp-sandbox": __version__})

@@ -72,6 +72,16 @@ def _buildx(environment: Mapping[str, str]) -> Check:
     return Check(name, result.succeeded, found, "" if result.succeeded else advice)
 
 
-def clean(docker_host: str | None) -> tuple[str, ...]:
-    """Remove all that carries our label; returns what was removed."""
-    return tuple(Engine(docker_host).clean(None))
+def clean(docker_host: str | None, run_id: str | None = None) -> tuple[str, ...]:
+    """Remove all that carries our label, or one run's; returns what was removed."""
+    with Engine(docker_host) as engine:
+        return tuple(engine.clean(run_id))
+
+
+def image_of(docker_host: str | None, container: str) -> str:
+    """The id of the image that a container was made of.
+
+    Raises ``EngineFailed``, and ``EngineUnavailable`` when nothing answers.
+    """
+    with Engine(docker_host) as engine, engine.guard("Our own container is not known there"):
+        return str(engine.api.inspect_container(container)["Image"])
