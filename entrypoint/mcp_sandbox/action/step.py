@@ -75,7 +75,7 @@ def run(environment: Mapping[str, str], log: Log) -> int:
 def _prepare(
     environment: Mapping[str, str], workspace: Path, files: Files, log: Log
 ) -> tuple[Settings, str]:
-    """Settings of inputs and event, and the run's id, kept for ``sweep`` before it makes anything."""
+    """The settings, and the run's id, which is kept for ``sweep`` before it makes anything."""
     given = inputs.read(environment)
     event = events.read(environment)
     events.refuse_unsafe(event, allowed=inputs.flag(given, inputs.UNSAFE))
