@@ -30,6 +30,7 @@ def main() -> NoReturn:
         code = _fail(error, log)
     except Exception as error:  # noqa: BLE001 - the last line: never a traceback for a user
         code = _fail(Fault(error), log)
+    log.close()
     interrupts.disarm()
     interrupts.ignore()
     sys.exit(code)
@@ -52,6 +53,7 @@ def cleanup() -> NoReturn:
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - told; the verdict stands
         what = error.what if isinstance(error, SandboxError) else f"{type(error).__name__}: {error}"
         log.lines([f"Nothing could be cleared away: {what}"])
+    log.close()
     interrupts.disarm()
     interrupts.ignore()
     sys.exit(ExitCode.PASS)

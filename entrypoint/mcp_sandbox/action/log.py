@@ -36,20 +36,36 @@ class Log:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._token = ""
+        self._lock = threading.Lock()
 
     def lines(self, texts: Iterable[str]) -> None:
-        """Lines that may hold a stranger's text."""
+        """Lines that may hold a stranger's text; commands are stopped until the next of ours."""
         shown = [workflow_line(text) for text in texts]
-        if shown:
-            token = secrets.token_hex(16)
-            self._write([f"::stop-commands::{token}", *shown, f"::{token}::"])
+        with self._lock:
+            if shown and not self._token:
+                self._token = secrets.token_hex(16)
+                shown.insert(0, f"::stop-commands::{self._token}")
+            self._write(shown)
 
     def command(self, name: str, text: str = "", **properties: str) -> None:
         """One workflow command."""
         pairs = ",".join(
             f"{key}={command_property(value)}" for key, value in properties.items() if value
         )
-        self._write([f"::{name}{' ' if pairs else ''}{pairs}::{command_data(text)}"])
+        with self._lock:
+            self._resume()
+            self._write([f"::{name}{' ' if pairs else ''}{pairs}::{command_data(text)}"])
+
+    def close(self) -> None:
+        """Let commands be commands again: the runner counts on it for what comes after us."""
+        with self._lock:
+            self._resume()
+
+    def _resume(self) -> None:
+        if self._token:
+            self._write([f"::{self._token}::"])
+        self._token = ""
 
     def annotate(self, failure: str, findings: Iterable[Finding]) -> None:
         """What broke the run off, if anything, then findings, the worst first; at most ten."""
@@ -76,7 +92,7 @@ class Log:
 
     def _write(self, lines: list[str]) -> None:
         with suppress(OSError):  # a log that nobody reads is no reason to end a scan
-            self._stream.write("\n".join(lines) + "\n")
+            self._stream.writelines(f"{line}\n" for line in lines)
             self._stream.flush()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -14,7 +15,14 @@ from mcp_sandbox.action import event as events
 from mcp_sandbox.action import inputs
 from mcp_sandbox.action.files import Files, failure_summary, outputs
 from mcp_sandbox.action.log import Log, Progress
-from mcp_sandbox.errors import BadInput, ExitCode, Fault, Interrupted, SandboxError
+from mcp_sandbox.errors import (
+    BadInput,
+    EngineUnavailable,
+    ExitCode,
+    Fault,
+    Interrupted,
+    SandboxError,
+)
 from mcp_sandbox.model import Finding, Report, Verdict
 from mcp_sandbox.settings import Settings
 
@@ -34,7 +42,8 @@ MIN_MASKED = 8
 """Characters: masking a shorter value would only blank out words of the log."""
 SHOWN_FINDINGS = 30
 
-_CONTAINER = re.compile(r"/containers/([0-9a-f]{64})/")
+IN_CONTAINER = Path("/.dockerenv")
+"""Docker makes it in every container."""
 
 
 def run(environment: Mapping[str, str], log: Log) -> int:
@@ -89,9 +98,6 @@ def _prepare(
         given["verify-secrets"] = "false"
     docker_host = environment.get("DOCKER_HOST") or None
     found = {"docker_host": docker_host, "base": event.base, "head": event.head}
-    helper = environment.get("MCP_SANDBOX_IMAGE") or _own_image(docker_host)
-    if helper:
-        found["helper_image"] = helper
     settings = inputs.settings(given, workspace, **found)
     for pair in settings.env:
         value = pair.partition("=")[2]
@@ -99,18 +105,20 @@ def _prepare(
             log.command("add-mask", value)
     run_id = secrets.token_hex(6)
     files.save_state(STATE, run_id)
+    if helper := environment.get("MCP_SANDBOX_IMAGE") or _own_image(docker_host):
+        settings = settings.model_copy(update={"helper_image": helper})
     return settings, run_id
 
 
 def _own_image(docker_host: str | None) -> str:
-    """The image this container was made of, which is the helper's; empty outside a container."""
-    try:
-        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    """The image that this container was made of, which is the helper's; empty outside of one."""
+    if not IN_CONTAINER.exists():
         return ""
-    # Docker mounts hostname, hosts and resolv.conf from a folder that the container's id names.
-    found = _CONTAINER.search(mounts)
-    return pipeline.image_of(docker_host, found[1]) if found else ""
+    with tempfile.NamedTemporaryFile(prefix=f"mcp-sandbox-{secrets.token_hex(16)}-") as marker:
+        try:
+            return pipeline.image_of(docker_host, marker.name)
+        except EngineUnavailable:
+            return ""  # the scan will say so, and write its report
 
 
 def _children(environment: Mapping[str, str], workspace: Path) -> dict[str, str]:

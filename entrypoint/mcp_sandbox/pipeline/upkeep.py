@@ -78,10 +78,15 @@ def clean(docker_host: str | None, run_id: str | None = None) -> tuple[str, ...]
         return tuple(engine.clean(run_id))
 
 
-def image_of(docker_host: str | None, container: str) -> str:
-    """The id of the image that a container was made of.
+MAX_CANDIDATES = 200
+"""Running containers among which our own is looked for."""
 
-    Raises ``EngineFailed``, and ``EngineUnavailable`` when nothing answers.
+
+def image_of(docker_host: str | None, marker: str) -> str:
+    """The id of the image of the container that holds the file ``marker``; empty when none does.
+
+    A container knows its own id by nothing that is always there: a shared network brings another's
+    host name and files. Raises ``EngineFailed``, and ``EngineUnavailable`` when nothing answers.
     """
-    with Engine(docker_host) as engine, engine.guard("Our own container is not known there"):
-        return str(engine.api.inspect_container(container)["Image"])
+    with Engine(docker_host) as engine:
+        return engine.image_with(marker, MAX_CANDIDATES)
