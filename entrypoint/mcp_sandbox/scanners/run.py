@@ -29,6 +29,8 @@ MAX_TEXT = 1000
 MAX_LINE = 200
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+# What a log puts before a message: the time, a level, a bullet.
+_LOG = re.compile(r"^\s*(?:\d{4}-\d\d-\d\dT\S+\s+)?(?:FATAL\s+(?:Fatal error\s+)?|ERROR\s+|\* )?")
 _WHY = 300
 
 
@@ -38,6 +40,10 @@ class ToolMissing(Exception):
 
 class ToolFailed(Exception):
     """The tool did not do its work; the text says why, in one sentence."""
+
+    def __init__(self, why: str, stderr: str = "") -> None:
+        super().__init__(why)
+        self.stderr = stderr
 
 
 @dataclass(frozen=True)
@@ -107,13 +113,14 @@ def run(
     if done.exit_code is None or done.exit_code < 0:
         raise ToolFailed(f"{name} was ended by signal {-(done.exit_code or 0)}.")
     if done.exit_code not in accept:
-        raise ToolFailed(f"{name} exited with code {done.exit_code}: {last_words(stderr)}")
+        why = f"{name} exited with code {done.exit_code}: {last_words(stderr)}"
+        raise ToolFailed(why, stderr)
     return Output(done.exit_code, stdout, stderr)
 
 
 def last_words(stderr: str) -> str:
     """The last line that says anything, as a sentence's end."""
-    lines = [one_line(line, _WHY) for line in stderr.splitlines() if line.strip()]
+    lines = [one_line(_LOG.sub("", line), _WHY) for line in stderr.splitlines() if line.strip()]
     return (lines[-1].removesuffix(".") if lines else "it said nothing") + "."
 
 
@@ -144,10 +151,11 @@ def number(value: Json) -> int:
 
 
 def text(value: Json, limit: int = MAX_TEXT) -> str:
-    """A string of at most ``limit`` characters."""
+    """A string of at most ``limit`` characters, of those that can be written down again."""
     if not isinstance(value, str):
         return ""
-    return value if len(value) <= limit else value[: limit - 1] + "…"
+    clean: str = value[: limit + 1].encode("utf-8", "replace").decode("utf-8")
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
 def one_line(value: Json, limit: int = MAX_LINE) -> str:
