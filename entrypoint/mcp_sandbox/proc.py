@@ -121,6 +121,17 @@ class _Feed:
             self.pending = memoryview(chunk)
 
 
+_alive: set[subprocess.Popen[bytes]] = set()
+"""Children of whichever thread."""
+
+
+def end_all() -> None:
+    """Kill the group of every child there is: whoever waits for one in another thread goes on."""
+    for process in tuple(_alive):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 def run(
     argv: Sequence[str],
     *,
@@ -156,10 +167,12 @@ def run(
                 start_new_session=True,
                 bufsize=0,
             )
+        _alive.add(process)
         timed_out = _converse(process, stdin, out, err, began + timeout)
     finally:
         if process is not None:
             _end(process)
+            _alive.discard(process)
     return ProcessResult(
         argv=tuple(argv),
         exit_code=process.returncode,
