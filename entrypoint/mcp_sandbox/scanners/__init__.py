@@ -44,6 +44,7 @@ def merged(runs: Sequence[ScannerRun]) -> tuple[ScannerRun, ...]:
 
 
 def _joined(runs: list[ScannerRun]) -> ScannerRun:
+    runs = [run for run in runs if run.state is not ScannerState.NOT_USED] or runs
     details: dict[str, str] = {}
     for run in runs:
         details |= run.details

@@ -33,6 +33,7 @@ from mcp_sandbox.scanners.run import (
     read,
     record,
     run,
+    text,
 )
 from mcp_sandbox.scanners.trivy_database import Database, cache_folder, obtain
 from mcp_sandbox.scanners.trivy_report import contents, results
@@ -273,9 +274,8 @@ def _comments(root: Path, dockerfile: str) -> Comments:
             files.append((path, _PRAGMA.sub(rb"\1 ", content)))
             for at, line in enumerate(content.split(b"\n"), 1):
                 if _PRAGMA.search(line) and len(disobeyed) < _MAX_DISOBEYED:
-                    disobeyed.append(
-                        f"{path}:{at}: {one_line(line.decode('utf-8', 'replace'), 100)}"
-                    )
+                    said = one_line(line.decode("utf-8", "replace"), 100)
+                    disobeyed.append(text(f"{path}:{at}: {said}"))
     return Comments(tuple(disobeyed), tuple(files))
 
 
