@@ -143,38 +143,48 @@ def _instructions(lines: list[str], escape: str) -> Iterator[Instruction]:
     number = count = 0
     while number < len(lines):
         start = number
-        line = lines[number].lstrip()
-        number += 1
-        if not line or line.startswith("#"):
+        text, number = _joined(lines, number, continued)
+        if not text:
             continue
-        parts: list[str] = []
-        match = continued.search(line)
-        parts.append(line[: match.start()] if match else line)
-        while match and number < len(lines):
-            line = lines[number]
-            number += 1
-            if not line.strip() or line.lstrip().startswith("#"):
-                continue
-            match = continued.search(line)
-            parts.append(line[: match.start()] if match else line)
         count += 1
         if count > MAX_INSTRUCTIONS:
             raise DockerfileError(start + 1, f"it has more than {MAX_INSTRUCTIONS} instructions")
-        one = _instruction("".join(parts).strip(), start + 1, escape)
+        one = _instruction(text, start + 1, escape)
         heredocs: list[Heredoc] = []
         for name, chomp in _wanted(one, escape):
-            first = number + 1
-            body: list[str] = []
-            while True:
-                if number >= len(lines):
-                    raise DockerfileError(start + 1, f"its here-document {name[:60]!r} never ends")
-                line = lines[number]
-                number += 1
-                if (line.lstrip("\t") if chomp else line) == name:
-                    break
-                body.append(line)
-            heredocs.append(Heredoc(name, "\n".join(body), first))
+            heredoc, number = _heredoc(lines, number, name, chomp, start + 1)
+            heredocs.append(heredoc)
         yield replace(one, end_line=number, heredocs=tuple(heredocs))
+
+
+def _joined(lines: list[str], number: int, continued: re.Pattern[str]) -> tuple[str, int]:
+    """A line with those that continue it, and the number of the next; empty for a comment."""
+    line = lines[number].lstrip()
+    number += 1
+    if line.startswith("#"):
+        return "", number
+    match = continued.search(line)
+    parts = [line[: match.start()] if match else line]
+    while match and number < len(lines):
+        line = lines[number]
+        number += 1
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = continued.search(line)
+        parts.append(line[: match.start()] if match else line)
+    return "".join(parts).strip(), number
+
+
+def _heredoc(
+    lines: list[str], number: int, name: str, chomp: bool, line: int
+) -> tuple[Heredoc, int]:
+    first = number
+    while number < len(lines):
+        text = lines[number]
+        number += 1
+        if (text.lstrip("\t") if chomp else text) == name:
+            return Heredoc(name, "\n".join(lines[first : number - 1]), first + 1), number
+    raise DockerfileError(line, f"its here-document {name[:60]!r} never ends")
 
 
 def _instruction(text: str, line: int, escape: str, trigger: bool = False) -> Instruction:
@@ -195,11 +205,11 @@ def _instruction(text: str, line: int, escape: str, trigger: bool = False) -> In
             break
         flags.append(flag)
         rest = after
-    form = _argv(rest) if keyword in _JSON else None
+    form = json_form(rest) if keyword in _JSON else None
     return Instruction(keyword, rest, line, line, tuple(flags), form, trigger=trigger)
 
 
-def _argv(text: str) -> tuple[str, ...] | None:
+def json_form(text: str) -> tuple[str, ...] | None:
     """The JSON form: a list of strings; anything else is a shell's text."""
     if not text.startswith("["):
         return None
