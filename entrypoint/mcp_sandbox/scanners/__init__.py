@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from mcp_sandbox.model import Issue, ScannerRun, ScannerState
-from mcp_sandbox.scanners import hadolint, trivy, trufflehog
+from mcp_sandbox.scanners import dockerfile, hadolint, trivy, trufflehog
 from mcp_sandbox.scanners.job import Job, Scanner, ScannerOptions, Stage
 
 __all__ = ["SCANNERS", "Job", "Scanner", "ScannerOptions", "Stage", "merged"]
@@ -19,6 +19,7 @@ SCANNERS: tuple[Scanner, ...] = (
     trufflehog.OnCheckout(),
     trufflehog.OnImage(),
     hadolint.CHECKOUT,
+    dockerfile.DockerfileScanner(),
 )
 """What can run. Of a tool with two stages the checkout's stands first; see ``merged``."""
 
