@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from mcp_sandbox import score
+from mcp_sandbox import scanned, score
 from mcp_sandbox.action import inputs as action_inputs
 from mcp_sandbox.action.files import OUTPUTS
 from mcp_sandbox.errors import ExitCode
@@ -23,6 +23,7 @@ from mcp_sandbox.model import Profile, RiskClass, RuleInfo
 from mcp_sandbox.probe import payloads as payload_files
 from mcp_sandbox.report import json as report_json
 from mcp_sandbox.rules import ALL
+from mcp_sandbox.scanners import dockerfile_rules
 from mcp_sandbox.settings import Settings, option, shown_default
 
 DOCS = Path(__file__).parent
@@ -293,12 +294,44 @@ def payloads() -> str:
     return "\n".join(lines)
 
 
+def _between(text: str, name: str, lines: list[str]) -> str:
+    """``text`` with what stands between the marks of ``name`` replaced."""
+    begin, end = f"<!-- {name}: written by docs/generate.py -->", f"<!-- end of {name} -->"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return "\n".join([f"{before}{begin}", "", *lines, "", f"{end}{after}"])
+
+
+def scanners() -> str:
+    """The tables of ``docs/scanners.md``: classes, points, the rules on Dockerfiles."""
+    classes = ["| scanner | high | medium | note |", "| --- | --- | --- | --- |"]
+    shown = (RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE)
+    for tool, row in scanned.CLASSES.items():
+        cells = [", ".join(one for one, class_ in row.items() if class_ is two) for two in shown]
+        classes.append(f"| {tool} | {' | '.join(cells)} |")
+    costs = ", ".join(f"{score.SCANNER_POINTS[class_]} ({class_.value})" for class_ in shown)
+    classes += [
+        "",
+        f"A severity that is not in the table is {scanned.UNKNOWN.value}. One finding costs",
+        f"{costs} points, dearest first. One scanner costs at most {score.MAX_PER_SCANNER}, and",
+        f"{score.MAX_NOTES} of its notes count: what a base image brings along hides nothing else.",
+    ]
+    rows = ["| rule | finds | severity | quiet when | fix |", "| --- " * 5 + "|"]
+    rows += [
+        f"| {one.id} | {one.title} | {one.severity} | {one.quiet_when} | {one.fix} |"
+        for one in dockerfile_rules.RULES
+    ]
+    text = _between((DOCS / "scanners.md").read_text(encoding="utf-8"), "classes", classes)
+    return _between(text, "dockerfile rules", rows)
+
+
 GENERATORS: dict[str, tuple[Path, Callable[[], str]]] = {
     "action": (ACTION, action),
     "configuration": (DOCS / "configuration.md", configuration),
     "payloads": (DOCS / "payloads.md", payloads),
     "readme": (README, readme),
     "rules": (DOCS / "rules.md", rules),
+    "scanners": (DOCS / "scanners.md", scanners),
     "schema": (DOCS / "report.schema.json", schema),
 }
 """Name -> the file and what it holds."""

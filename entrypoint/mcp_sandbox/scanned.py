@@ -36,7 +36,7 @@ CLASSES: dict[str, dict[str, RiskClass]] = {
         "critical": _H,
         "high": _M,
         "error": _M,
-        "medium": _M,
+        "medium": _N,
         "warning": _N,
         "low": _N,
         "info": _N,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -79,6 +80,12 @@ def test_every_scanner_has_its_row_and_none_is_critical():
     assert {tool.casefold() for tool in CLASSES} == named
     classes = {class_ for row in CLASSES.values() for class_ in row.values()}
     assert classes == {RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE}
+
+
+def test_the_docs_name_every_scanner_and_every_state():
+    told = (Path(__file__).parents[2] / "docs" / "scanners.md").read_text()
+    assert [tool for tool in CLASSES if f"| {tool} |" not in told] == []
+    assert [state for state in ScannerState if f"| {state.value} |" not in told] == []
 
 
 def test_an_issue_stands_where_it_was_found_else_where_the_server_is():

@@ -173,16 +173,8 @@ def _commits(job: Job, program: Path, root: Path, key: bytes) -> _Part:
     arguments = ["git", f"file://{quote(str(root))}", "--branch", wanted.head]
     if wanted.since:
         arguments += ["--since-commit", wanted.since]
-    scratch = job.work / "tmp"
-    scratch.mkdir(exist_ok=True)
-    child = replace(
-        job,
-        environment={
-            **job.environment,
-            **commits.environment(job, root, "file"),
-            "TMPDIR": str(scratch),
-        },
-    )
+    own = commits.environment(job, root, "file")
+    child = replace(job, environment={**job.environment, **own})
     part = _call(child, program, arguments, key, "commits")
     ids = frozenset(wanted.ids)
     return replace(
@@ -199,7 +191,10 @@ def _call(job: Job, program: Path, arguments: Sequence[str], key: bytes, target:
     flags = ["--json", "--no-update", "--no-color"]
     if not job.options.verify_secrets:
         flags.append("--no-verification")
-    output = tools.run(job, program, [*arguments, *flags])
+    scratch = job.work / "tmp"
+    scratch.mkdir(exist_ok=True)
+    child = replace(job, environment={**job.environment, "TMPDIR": str(scratch)})
+    output = tools.run(child, program, [*arguments, *flags])
     return read(output.stdout, output.stderr, target, key)
 
 

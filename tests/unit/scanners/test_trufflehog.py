@@ -259,7 +259,7 @@ def test_the_git_folder_is_excluded_and_the_child_sees_only_its_own(tmp_path, re
     assert exclude.read_text() == "(^|/)\\.git(/|$)\n"
     seen = (tmp_path / "seen-filesystem").read_text().splitlines()
     names = {line.partition("=")[0] for line in seen}
-    assert names <= {"PATH", "HOME", "PWD", "OLDPWD", "SHLVL", "_"}
+    assert names <= {"PATH", "HOME", "TMPDIR", "PWD", "OLDPWD", "SHLVL", "_"}
 
 
 # --- the image ------------------------------------------------------------------------------------
