@@ -33,7 +33,10 @@ EXIT_CODES = {
     Verdict.ERROR: ExitCode.INFRASTRUCTURE,
 }
 
-CHILD_ENVIRONMENT = ("PATH", "HOME", "LANG", "TZ", "DOCKER_CONFIG")
+CHILD_ENVIRONMENT = (
+    *("PATH", "HOME", "LANG", "TZ", "DOCKER_CONFIG"),
+    *("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"),
+)
 """What child processes may see of the runner's environment: no token, no input, nothing of
 GitHub's."""
 
@@ -61,9 +64,7 @@ def run(environment: Mapping[str, str], log: Log) -> int:
         settings, run_id = _prepare(environment, workspace, files, log)
         progress = Progress(log)
         try:
-            outcome = pipeline.scan(
-                settings, progress, _children(environment, workspace), run_id=run_id
-            )
+            outcome = pipeline.scan(settings, progress, _children(environment), run_id=run_id)
         finally:
             progress.close()
         report, failure = outcome.report, outcome.failure
@@ -121,19 +122,8 @@ def _own_image(docker_host: str | None) -> str:
             return ""  # the scan will say so, and write its report
 
 
-def _children(environment: Mapping[str, str], workspace: Path) -> dict[str, str]:
-    kept = {name: environment[name] for name in CHILD_ENVIRONMENT if name in environment}
-    # The checkout belongs to the runner's user, and git reads nobody else's repository unasked.
-    # By environment: HOME is shared by all container actions of the job.
-    git = (
-        ("safe.directory", str(workspace)),
-        ("safe.directory", f"{workspace}/*"),
-        ("safe.bareRepository", "explicit"),
-    )
-    kept["GIT_CONFIG_COUNT"] = str(len(git))
-    for number, (key, value) in enumerate(git):
-        kept |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    return kept
+def _children(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: environment[name] for name in CHILD_ENVIRONMENT if name in environment}
 
 
 def _summary(

@@ -21,6 +21,8 @@ from mcp_sandbox.action.log import MAX_ANNOTATIONS, Log, Progress
 from mcp_sandbox.action.step import SHOWN_FINDINGS, _answer, _children
 from mcp_sandbox.errors import BadInput
 from mcp_sandbox.model import Location
+from mcp_sandbox.pipeline.scanning import Scanning
+from mcp_sandbox.settings import load
 from support import runner
 from unit.report_samples import HOSTILE, finding, sample_report
 
@@ -217,20 +219,25 @@ def test_only_the_two_dangerous_events_are_refused():
 
 
 def test_children_see_nothing_of_the_runner(tmp_path: Path):
-    seen = _children(
-        {
-            "PATH": "p",
-            "HOME": "h",
-            "GITHUB_TOKEN": "t",
-            "ACTIONS_RUNTIME_TOKEN": "t",
-            "INPUT_ENV": "K=t",
-            "HADOLINT_IGNORE": "DL3008",
-            "GIT_SSH_COMMAND": "x",
-        },
-        tmp_path,
-    )
-    assert {name for name in seen if not name.startswith("GIT_CONFIG_")} == {"PATH", "HOME"}
-    assert "t" not in seen.values()
+    ours = {
+        "PATH": "p",
+        "HOME": "h",
+        "GITHUB_TOKEN": "t",
+        "ACTIONS_RUNTIME_TOKEN": "t",
+        "INPUT_ENV": "K=t",
+        "HADOLINT_IGNORE": "DL3008",
+        "TRIVY_SEVERITY": "LOW",
+        "GIT_SSH_COMMAND": "x",
+        "STATE_run": "t",
+    }
+    children = _children(ours)
+    assert children == {"PATH": "p", "HOME": "h"}
+    # Even if they did, a scanner takes its own choice of it.
+    for handed in (children, ours):
+        with Scanning(load({"context": tmp_path}), handed) as scanning:
+            seen = dict(scanning._job(None).environment)
+        assert seen.pop("HOME") not in {"h", str(tmp_path)}
+        assert seen == {"PATH": "p"}
 
 
 # --- the log --------------------------------------------------------------------------------------
