@@ -109,7 +109,11 @@ def parse_report(
         raise ToolFailed("hadolint printed JSON that is not its list of findings.")
     try:
         instructions = parse(source)
-    except DockerfileError:
+    except DockerfileError as error:
+        if not entries:
+            # Hadolint finds nothing wrong with a file that builds nothing.
+            why = f"Hadolint has nothing to say of {path}, but it is no Dockerfile: {error.what}."
+            raise ToolFailed(why) from error
         instructions = ()
     issues: list[Issue] = []
     seen: Counter[tuple[str, str]] = Counter()

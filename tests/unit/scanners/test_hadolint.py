@@ -44,7 +44,9 @@ def test_findings_stand_on_whole_lines(tmp_path: Path) -> None:
     for one in found.issues:
         assert one.kind is IssueKind.DOCKERFILE
         assert (one.path, one.end_line) == ("Dockerfile", one.line)
-        assert one.title and one.fix and one.message.endswith(".")
+        assert one.title
+        assert one.fix
+        assert one.message.endswith(".")
         assert one.url.endswith(f"/{one.rule}")
 
 
@@ -138,7 +140,8 @@ def test_every_rule_of_ours_has_a_title_and_a_way_out() -> None:
     assert len(table) > 60
     for code, (title, fix) in table.items():
         assert re.fullmatch(r"DL[134]\d{3}", code)
-        assert title and not title.endswith(".")
+        assert title
+        assert not title.endswith(".")
         assert fix.endswith(".")
     assert hadolint_rules.rule("DL9999").title == "Hadolint's rule DL9999"
     assert hadolint_rules.rule("SC2086").url.endswith("/SC2086")

@@ -31,7 +31,7 @@ def checkout(tmp_path: Path) -> Path:
     ],
 )
 def test_a_package_is_found_where_people_write_it(
-    tmp_path: Path, checkout: Path, ecosystem: str, file: str, text: str, name: str, line: int
+    tmp_path: Path, checkout: Path, *, ecosystem: str, file: str, text: str, name: str, line: int
 ) -> None:
     (checkout / file).write_text(text)
     assert Places(job(tmp_path, checkout)).package(ecosystem, name) == (file, line)
