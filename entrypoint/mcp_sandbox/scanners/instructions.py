@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 
 MAX_BYTES = 2**20
 """A larger Dockerfile is not read."""
-MAX_INSTRUCTIONS = 10_000
+MAX_INSTRUCTIONS = 2000
+"""An image has 127 layers at most; what has more instructions than this is no Dockerfile."""
 
 KEYWORDS = frozenset(
     {

@@ -291,7 +291,7 @@ def test_without_a_dockerfile_it_is_not_used(tmp_path):
         (b"FROM a\nONBUILD ONBUILD RUN x\n", "at line 2: ONBUILD stands inside ONBUILD."),
         (b"# escape=x\nFROM a\n", "at line 1: its escape directive is neither ` nor \\."),
         ("FROM a".encode("utf-16"), "at line 1: it holds a null byte."),
-        (b"FROM a\n" * 10_001, "at line 10001: it has more than 10000 instructions."),
+        (b"FROM a\n" * 2001, "at line 2001: it has more than 2000 instructions."),
     ],
 )
 def test_one_that_does_not_parse_is_one_sentence(tmp_path, content, why):
@@ -341,6 +341,12 @@ def test_any_bytes_are_read_or_refused(pieces):
     source = b"FROM a\n" + b"".join(pieces)
     refused = refusal(source)
     assert refused is None or (refused.line > 0 and "\n" not in refused.what)
+
+
+def test_a_long_chain_of_stages_is_followed():
+    chain = "".join(f"FROM s{n} AS s{n + 1}\nUSER app\n" for n in range(999))
+    assert found("no-user", f"{chain}FROM s999\n") == []
+    assert found("no-user", f"{chain}FROM s999\nUSER 0\n")[0].line == 2000
 
 
 @pytest.mark.parametrize(
