@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mcp_sandbox.errors import SandboxError
@@ -89,7 +89,6 @@ class _Scan:
     """One scan, with its deadline."""
 
     def __init__(self, job: Job, stage: Stage, target: Path) -> None:
-        self.job = job
         self.stage = stage
         self.target = target
         self.program = find("trivy", job)
@@ -98,6 +97,8 @@ class _Scan:
             self.folder = Path(tempfile.mkdtemp(prefix="trivy-", dir=job.work)).absolute()
         except OSError as error:
             raise SandboxError(f"{job.work} cannot be written: {error.strerror}") from error
+        # What a Trivy that is killed leaves behind goes with the folder.
+        self.job = replace(job, environment={**job.environment, "TMPDIR": str(self.folder)})
 
     def run(self) -> ScannerRun:
         try:

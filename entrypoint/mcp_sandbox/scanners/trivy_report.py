@@ -132,7 +132,7 @@ def _vulnerability(
     else:
         keys = (identifier.get("UID"), entry.get("PkgID"), entry.get("PkgName"))
         known = [lines[key] for key in keys if isinstance(key, str) and key in lines]
-        path = text(result.get("Target"))
+        path = text(entry.get("PkgPath")) or text(result.get("Target"))
         line = known[0] if known else places.package(_ecosystem(identifier), name)[1] or 1
     what = f"{name} {version}: {title}."
     return Issue(
