@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from mcp_sandbox.model import Issue, ScannerRun, ScannerState
 from mcp_sandbox.scanners import dockerfile, hadolint, trivy, trufflehog
 from mcp_sandbox.scanners.job import Job, Scanner, ScannerOptions, Stage
+from mcp_sandbox.scanners.semgrep import Semgrep
 
 __all__ = ["SCANNERS", "Job", "Scanner", "ScannerOptions", "Stage", "merged"]
 

@@ -61,7 +61,7 @@ def test_of_every_tool_the_checkout_is_registered_before_the_image() -> None:
     seen: dict[str, list[Stage]] = {}
     for scanner in SCANNERS:
         seen.setdefault(scanner.name, []).append(scanner.stage)
-    assert set(seen) >= {"Trivy", "Hadolint", "TruffleHog"}
+    assert set(seen) == {"Trivy", "TruffleHog", "Hadolint", "Semgrep", "mcp-dockerfile"}
     assert all(
         stages in ([Stage.CHECKOUT], [Stage.CHECKOUT, Stage.IMAGE]) for stages in seen.values()
     )
