@@ -114,7 +114,9 @@ server.tool("fetch", { url: z.string() }, async ({ url, id }) => {
   return { content: [] };
 });
 
-server.tool("find", { name: z.string() }, async ({ name }) => {
+server.tool("find", { name: z.string() }, async ({ name, names }) => {
+  // ok: javascript-sql-from-argument
+  await Promise.all(names.map((one) => look(one)));
   // ruleid: javascript-sql-from-argument
   const rows = await pool.query(`SELECT * FROM contacts WHERE name = '${name}'`);
   // ok: javascript-sql-from-argument

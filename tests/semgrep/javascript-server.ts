@@ -14,7 +14,7 @@ async function inside(name: string) {
 async function insideSeparated(name: string) {
   const real = await fs.realpath(name);
   // ok: javascript-prefix-check
-  return real.startsWith(ROOT + path.sep) || name.startsWith("~");
+  return real.startsWith(ROOT + path.sep) || real.startsWith("\\\\");
 }
 
 function environment() {
