@@ -20,6 +20,7 @@ SCANNERS: tuple[Scanner, ...] = (
     trufflehog.OnCheckout(),
     trufflehog.OnImage(),
     hadolint.CHECKOUT,
+    Semgrep(),
     dockerfile.DockerfileScanner(),
 )
 """What can run. Of a tool with two stages the checkout's stands first; see ``merged``."""
