@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from mcp_sandbox import score
+import yaml
+
+from mcp_sandbox import scanned, score
+from mcp_sandbox.action import inputs as action_inputs
+from mcp_sandbox.action.files import OUTPUTS
 from mcp_sandbox.errors import ExitCode
 from mcp_sandbox.model import Profile, RiskClass, RuleInfo
 from mcp_sandbox.probe import payloads as payload_files
 from mcp_sandbox.report import json as report_json
 from mcp_sandbox.rules import ALL
+from mcp_sandbox.scanners import dockerfile_rules
 from mcp_sandbox.settings import Settings, option, shown_default
 
 DOCS = Path(__file__).parent
@@ -58,6 +64,7 @@ def configuration() -> str:
         default = shown_default(name)
         told = f"`{default}`" if default else ""
         lines.append(f"| `{option(name)}` | {told} | {field.description} |")
+    lines += _action_tables()
     lines += ["", "## Exit codes", "", "| code | meaning |", "| --- | --- |"]
     lines += [f"| {code.value} | {EXIT_MEANINGS[code]} |" for code in ExitCode]
     lines += [
@@ -66,6 +73,85 @@ def configuration() -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _action_tables() -> list[str]:
+    """What the action has, or has otherwise than the command."""
+    own = [one for one in action_inputs.known() if one.name in {"context", "args", "env", "allow"}]
+    own += [one for one in action_inputs.known() if one.name == action_inputs.UNSAFE]
+    lines = [
+        "",
+        "## The action",
+        "",
+        "An input is an option without its dashes (`fail-below: 80`), empty where it is left out.",
+        f"It finds {_listed(sorted(map(option, action_inputs.OWN)))} by itself. Otherwise than the",
+        "command's, or new:",
+        "",
+        "| input | meaning |",
+        "| --- | --- |",
+    ]
+    lines += [f"| `{one.name}` | {one.description} |" for one in own]
+    lines += ["", "| output | meaning |", "| --- | --- |"]
+    return lines + [f"| `{name}` | {told} |" for name, told in OUTPUTS.items()]
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(f"`{name}`" for name in names)
+
+
+ACTION = DOCS.parent / "action.yml"
+README = DOCS.parent / "README.md"
+SHORT = ("context", "image", "dockerfile", "fail-below", "fail-on", "scanners", "network", "out")
+"""Inputs that the README shows."""
+_PINNED = re.compile(r"image: (docker://[^\s@]+@sha256:[0-9a-f]{64})")
+
+
+def action() -> str:
+    """``action.yml``: the inputs are the settings."""
+    # A release's commit names the image by its digest; everywhere else it is built.
+    here = ACTION.read_text(encoding="utf-8") if ACTION.is_file() else ""
+    pinned = _PINNED.search(here)
+    document = {
+        "name": "mcp-sandbox",
+        "description": "Builds an MCP server, runs it in a sealed sandbox, calls every tool with "
+        "hostile input, and says what it does.",
+        "author": "mcp-sandbox-action",
+        "branding": {"icon": "shield", "color": "blue"},
+        "inputs": {
+            one.name: {
+                "description": one.description,
+                "required": False,
+                "default": one.default,
+            }
+            for one in action_inputs.known()
+        },
+        "outputs": {name: {"description": told} for name, told in OUTPUTS.items()},
+        "runs": {
+            "using": "docker",
+            "image": pinned[1] if pinned else "Dockerfile",
+            "entrypoint": "/opt/mcp-sandbox/bin/mcp-sandbox-action",
+            "post-entrypoint": "/opt/mcp-sandbox/bin/mcp-sandbox-cleanup",
+        },
+    }
+    text: str = yaml.safe_dump(document, sort_keys=False, width=96, allow_unicode=True)
+    return f"# Written by `docs/generate.py`; do not edit.\n{text}"
+
+
+def readme() -> str:
+    """The README with its table of inputs and outputs."""
+    known = {one.name: one for one in action_inputs.known()}
+    lines = ["| input | default | meaning |", "| --- | --- | --- |"]
+    for name in SHORT:
+        told = f"`{known[name].default}`" if known[name].default else ""
+        lines.append(f"| `{name}` | {told} | {known[name].description} |")
+    lines += ["", "| output | meaning |", "| --- | --- |"]
+    lines += [f"| `{name}` | {told} |" for name, told in OUTPUTS.items()]
+    start, end = "<!-- Written by docs/generate.py. -->\n", "<!-- Until here. -->\n"
+    before, _, rest = README.read_text(encoding="utf-8").partition(start)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise ValueError(f"{README.name} has no place for the table of inputs")
+    return before + start + "\n" + "\n".join(lines) + "\n\n" + end + after
 
 
 def _class(info: RuleInfo, profile: Profile) -> str:
@@ -208,10 +294,44 @@ def payloads() -> str:
     return "\n".join(lines)
 
 
+def _between(text: str, name: str, lines: list[str]) -> str:
+    """``text`` with what stands between the marks of ``name`` replaced."""
+    begin, end = f"<!-- {name}: written by docs/generate.py -->", f"<!-- end of {name} -->"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return "\n".join([f"{before}{begin}", "", *lines, "", f"{end}{after}"])
+
+
+def scanners() -> str:
+    """The tables of ``docs/scanners.md``: classes, points, the rules on Dockerfiles."""
+    classes = ["| scanner | high | medium | note |", "| --- | --- | --- | --- |"]
+    shown = (RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE)
+    for tool, row in scanned.CLASSES.items():
+        cells = [", ".join(one for one, class_ in row.items() if class_ is two) for two in shown]
+        classes.append(f"| {tool} | {' | '.join(cells)} |")
+    costs = ", ".join(f"{score.SCANNER_POINTS[class_]} ({class_.value})" for class_ in shown)
+    classes += [
+        "",
+        f"A severity that is not in the table is {scanned.UNKNOWN.value}. One finding costs",
+        f"{costs} points, dearest first. One scanner costs at most {score.MAX_PER_SCANNER}, and",
+        f"{score.MAX_NOTES} of its notes count: what a base image brings along hides nothing else.",
+    ]
+    rows = ["| rule | finds | severity | quiet when | fix |", "| --- " * 5 + "|"]
+    rows += [
+        f"| {one.id} | {one.title} | {one.severity} | {one.quiet_when} | {one.fix} |"
+        for one in dockerfile_rules.RULES
+    ]
+    text = _between((DOCS / "scanners.md").read_text(encoding="utf-8"), "classes", classes)
+    return _between(text, "dockerfile rules", rows)
+
+
 GENERATORS: dict[str, tuple[Path, Callable[[], str]]] = {
+    "action": (ACTION, action),
     "configuration": (DOCS / "configuration.md", configuration),
     "payloads": (DOCS / "payloads.md", payloads),
+    "readme": (README, readme),
     "rules": (DOCS / "rules.md", rules),
+    "scanners": (DOCS / "scanners.md", scanners),
     "schema": (DOCS / "report.schema.json", schema),
 }
 """Name -> the file and what it holds."""

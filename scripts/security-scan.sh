@@ -54,14 +54,13 @@ esac
 
 # The tag carries a digest of what goes into the image: an image of older sources is never run.
 if [ -z "${MCP_SANDBOX_IMAGE:-}" ]; then
-  sources=$(cd "$project" && find Dockerfile .dockerignore pyproject.toml requirements entrypoint \
+  sources=$(cd "$project" && find Dockerfile .dockerignore THIRD_PARTY_NOTICES.md pyproject.toml requirements entrypoint \
     -type f ! -path '*/__pycache__/*' ! -path '*.egg-info/*' -print0 | LC_ALL=C sort -z |
     xargs -0 sha256sum | sha256sum | cut -c1-16)
   image=mcp-sandbox-action:$sources
   if ! docker image inspect "$image" >/dev/null 2>&1; then
     echo "building $image" >&2
-    docker buildx build --load --quiet --tag "$image" --tag mcp-sandbox-action:local \
-      "$project" >/dev/null
+    "$project/scripts/build-image.sh" "$image" mcp-sandbox-action:local >/dev/null
   fi
 fi
 

@@ -15,7 +15,18 @@ if [ "$(cat .venv/stamp 2>/dev/null)" != "$stamp" ]; then
   echo "$stamp" >.venv/stamp
 fi
 
+# Semgrep's dependencies are not ours: the scanners have an environment of their own, as in the image.
+stamp=$(sha256sum <requirements/scanners.txt | cut -c1-16)
+if [ "$(cat .venv-scanners/stamp 2>/dev/null)" != "$stamp" ]; then
+  echo "setting up .venv-scanners" >&2
+  rm -rf .venv-scanners
+  python3 -m venv .venv-scanners
+  .venv-scanners/bin/pip install --quiet --disable-pip-version-check --require-hashes \
+    -r requirements/scanners.txt
+  echo "$stamp" >.venv-scanners/stamp
+fi
+
 engine=$(scripts/dev-engine.sh start)
 eval "$engine"
-export PATH="$PWD/.venv/bin:$PATH"
+export PATH="$PWD/.venv/bin:$PWD/.venv-scanners/bin:$PATH"
 exec .venv/bin/python -m pytest "$@"

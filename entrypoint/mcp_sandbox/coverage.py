@@ -1,10 +1,11 @@
-"""What a run evaluated, tool by tool and witness by witness, and what keeps it below the floor.
+"""What a run evaluated, by tool, witness and scanner, and what keeps it below the floor.
 
 The floor: the server answered; every listing is whole; every listed tool was called, with hostile
 input too where it takes any, or is named with the reason it was not; not all of them refused all
 that was asked; every witness that could be there is there, and the kernel's record of every main
 session above all (of what an inner tracer was not shown, an outer one's); the server was asked with
-nothing watching too. Below it there is no score.
+nothing watching too; no scanner failed, and those that were asked for by name ran whole. Below it
+there is no score.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from mcp_sandbox.model import (
     Moment,
     Network,
     Observations,
+    ScannerRun,
+    ScannerState,
     Session,
     SessionEnd,
     SinkKind,
@@ -75,6 +78,13 @@ _CONNECTIONS = frozenset({SinkKind.HTTP, SinkKind.TLS, SinkKind.TCP, SinkKind.QU
 _IDLE = frozenset({ToolOutcome.REFUSED, ToolOutcome.NOT_CALLABLE})
 """Outcomes of a tool that did nothing, for no reason that the sandbox explains."""
 
+_BECAME = {
+    ScannerState.PARTLY: "ran in part",
+    ScannerState.FAILED: "failed",
+    ScannerState.NOT_INSTALLED: "is not installed",
+    ScannerState.NOT_USED: "was not used",
+}
+
 
 def measure(observations: Observations) -> Coverage:
     """Coverage of a run; ``missing`` is empty when the floor is reached."""
@@ -92,7 +102,13 @@ def measure(observations: Observations) -> Coverage:
         *_not_compared(observations.sessions, mains),
     ]
     witnesses, lost = _witnesses(observations.sessions)
-    return Coverage(tools=tools, witnesses=witnesses, missing=tuple(missing + lost))
+    scanners, unscanned = _scanners(observations.scanners, observations.scanners_requested)
+    return Coverage(
+        tools=tools,
+        witnesses=witnesses,
+        scanners=scanners,
+        missing=(*missing, *lost, *unscanned),
+    )
 
 
 def _nothing_done(tools: dict[str, ToolCoverage]) -> Iterator[str]:
@@ -295,3 +311,31 @@ def _may_be_absent(witness: Witness, session: Session) -> bool:
 
 def _ended_by_itself(session: Session) -> bool:
     return session.transcript.end is SessionEnd.EXITED or session.container.stop is StopStage.EXITED
+
+
+# --- the scanners ---------------------------------------------------------------------------------
+
+
+def _scanners(
+    runs: tuple[ScannerRun, ...], requested: tuple[str, ...]
+) -> tuple[dict[str, str], list[str]]:
+    """Scanner -> what became of it; and what is below the floor.
+
+    A scanner that nobody asked for by name may be absent or do a part: that is told, and no more.
+    """
+    states: dict[str, str] = {}
+    lost: list[str] = []
+    wanted = {name.casefold() for name in requested}
+    for run in sorted(runs, key=lambda one: one.tool):
+        why = f": {run.why[:MAX_REASON].rstrip('.')}" if run.why else ""
+        states[run.tool] = COMPLETE if run.state is ScannerState.RAN else f"{run.state.value}{why}"
+        asked = run.tool.casefold() in wanted
+        if run.state is ScannerState.FAILED or (asked and run.state is not ScannerState.RAN):
+            lost.append(f"The scanner {run.tool} {_BECAME[run.state]}{why}.")
+    told = {run.tool.casefold() for run in runs}
+    lost += [
+        f"The scanner {name!r} was asked for and did not run."
+        for name in sorted(requested, key=str.casefold)
+        if name.casefold() not in told
+    ]
+    return states, lost

@@ -735,8 +735,84 @@ class Observations:
     sessions: tuple[Session, ...] = ()
     allowed: tuple[str, ...] = ()
     """``HOST:PORT`` that packets were let out to; empty when none could leave."""
+    scanners: tuple[ScannerRun, ...] = ()
+    scanners_requested: tuple[str, ...] = ()
+    """The scanners that were asked for by name; empty when those run that are there."""
     definitions: dict[str, Location] = field(default_factory=dict)
     """``tools/NAME`` (or another subject) -> the line that defines it; ``""`` is the fallback."""
+    left_out: tuple[str, ...] = ()
+
+
+# --- scanners -------------------------------------------------------------------------------------
+
+
+class ScannerState(StrEnum):
+    """What became of a scanner. Only ``RAN`` lets the absence of issues mean anything."""
+
+    RAN = "ran"
+    PARTLY = "ran in part"
+    """One of its parts could not be done (no vulnerability database, say); ``why`` names it."""
+    FAILED = "failed"
+    NOT_INSTALLED = "not installed"
+    NOT_USED = "not used"
+
+
+class IssueKind(StrEnum):
+    """What a scanner reports."""
+
+    VULNERABILITY = "vulnerability"
+    MISCONFIGURATION = "misconfiguration"
+    SECRET = "secret"  # noqa: S105 - a kind of issue
+    LICENCE = "licence"
+    DOCKERFILE = "dockerfile"
+    SOURCE = "source"
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One thing that a scanner reports, in its own words. Never a secret's value."""
+
+    rule: str
+    """The tool's own id: ``CVE-…``, ``DL3008``, a detector's name."""
+    kind: IssueKind
+    severity: str
+    """As the tool says it, lower case."""
+    title: str
+    """One line."""
+    message: str
+    """At most 1,000 characters."""
+    subject: str
+    """What it is about: ``package NAME VERSION``, ``file PATH``, an instruction…; tells two issues
+    of one rule apart, and is equal over runs."""
+    path: str = ""
+    """Relative to the repository's root, ``/``-separated; empty for what is only in the image."""
+    line: int = 0
+    end_line: int = 0
+    fix: str = ""
+    url: str = ""
+    fixable: bool = True
+    """``False`` where there is no fixed version yet."""
+    verified: bool = False
+    """Secrets: whether the service accepted it."""
+    cwe: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ScannerRun:
+    """What one scanner did."""
+
+    tool: str
+    """Name of the SARIF driver: ``Trivy``, ``TruffleHog``, ``Hadolint``, ``Semgrep``,
+    ``mcp-dockerfile``."""
+    state: ScannerState
+    why: str = ""
+    """Why it is not ``RAN``, one sentence."""
+    version: str = ""
+    details: dict[str, str] = field(default_factory=dict)
+    """What a reader wants to know besides: age of the database, commits read…"""
+    issues: tuple[Issue, ...] = ()
+    disobeyed: tuple[str, ...] = ()
+    """Ignore files and inline pragmas of the checkout, ``PATH:LINE: what``: told, not obeyed."""
     left_out: tuple[str, ...] = ()
 
 
@@ -789,6 +865,8 @@ class Finding:
     """What proves it, as ``FILE:LINE`` below the output folder."""
     suppressed: str = ""
     """Why it does not count; empty when it does."""
+    tool: str = ""
+    """The scanner that reported it; empty for what our own rules say."""
 
     __pydantic_config__ = PLAIN_NAMES
 

@@ -19,7 +19,7 @@ def gate(
     fail_below: float,
     fail_on: Collection[str],
 ) -> tuple[tuple[GateCondition, ...], Verdict]:
-    """Every condition with its value, and the verdict.
+    """Every condition with its value, and the verdict. Findings of scanners count like all others.
 
     FAIL when a condition is hit, also on incomplete coverage: what is proved is proved. Without
     that, incomplete coverage is INCONCLUSIVE (FAIL when ``inconclusive`` is in ``fail_on``). A

@@ -1,9 +1,10 @@
 """The one wrapper around subprocesses: a list of arguments, and a bound on everything else.
 
 A child gets an allow-listed environment, its standard input from bytes or an iterator, a deadline,
-and a process group of its own. Of its output the end is kept. The whole group is killed at the
-deadline, on an exception (an interrupt too), and when the child has gone but left survivors that
-hold its output open. POSIX only.
+and a process group of its own. Of its output the end is kept; standard output can go to a file
+instead, up to a bound. The whole group is killed at the deadline, at that bound, on an exception
+(an interrupt too), and when the child has gone but left survivors that hold its output open.
+POSIX only.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from mcp_sandbox import interrupts
 
@@ -43,11 +45,13 @@ class ProcessResult:
     timed_out: bool
     """The deadline passed and the group was killed."""
     seconds: float
+    overflowed: bool = False
+    """It wrote more than its spool may hold, and the group was killed."""
 
     @property
     def succeeded(self) -> bool:
         """It ended by itself, with exit code 0."""
-        return self.exit_code == 0 and not self.timed_out
+        return self.exit_code == 0 and not self.timed_out and not self.overflowed
 
 
 def allowed_environment(
@@ -66,6 +70,10 @@ class _End:
         self.kept = bytearray()
         self.total = 0
 
+    @property
+    def full(self) -> bool:
+        return False
+
     def add(self, data: bytes) -> None:
         self.total += len(data)
         self.kept += data
@@ -74,6 +82,25 @@ class _End:
 
     def value(self) -> bytes:
         return bytes(self.kept[-self.limit :]) if self.limit else b""
+
+
+class _Spooled(_End):
+    """Like ``_End``, and all of it goes to ``file`` until that holds ``most`` bytes."""
+
+    def __init__(self, limit: int, file: BinaryIO, most: int) -> None:
+        super().__init__(limit)
+        self.file = file
+        self.most = most
+
+    @property
+    def full(self) -> bool:
+        return self.total > self.most
+
+    def add(self, data: bytes) -> None:
+        room = self.most - self.total
+        super().add(data)
+        if room > 0:
+            self.file.write(data[:room])
 
 
 class _Feed:
@@ -94,6 +121,17 @@ class _Feed:
             self.pending = memoryview(chunk)
 
 
+_alive: set[subprocess.Popen[bytes]] = set()
+"""Children of whichever thread."""
+
+
+def end_all() -> None:
+    """Kill the group of every child there is: whoever waits for one in another thread goes on."""
+    for process in tuple(_alive):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 def run(
     argv: Sequence[str],
     *,
@@ -102,15 +140,19 @@ def run(
     stdin: bytes | Iterable[bytes] = b"",
     keep: int = 64 * 2**10,
     cwd: Path | None = None,
+    spool: BinaryIO | None = None,
+    spool_bytes: int = 0,
 ) -> ProcessResult:
     """Run ``argv`` to its end or for ``timeout`` seconds; keep the last ``keep`` bytes per stream.
 
-    ``environment`` is all that the child gets (see ``allowed_environment``). Raises ``OSError``
-    when the program cannot be started, and whatever the ``stdin`` iterator raises, after the
-    child's group was killed.
+    ``environment`` is all that the child gets (see ``allowed_environment``). Standard output goes
+    to ``spool`` too, where there is one; a child that writes more than ``spool_bytes`` there is
+    killed. Raises ``OSError`` when the program cannot be started or the spool not written, and
+    whatever the ``stdin`` iterator raises, after the child's group was killed.
     """
     began = time.monotonic()
-    out, err = _End(keep), _End(keep)
+    out = _End(keep) if spool is None else _Spooled(keep, spool, spool_bytes)
+    err = _End(keep)
     timed_out = False
     process: subprocess.Popen[bytes] | None = None
     try:
@@ -125,10 +167,12 @@ def run(
                 start_new_session=True,
                 bufsize=0,
             )
+        _alive.add(process)
         timed_out = _converse(process, stdin, out, err, began + timeout)
     finally:
         if process is not None:
             _end(process)
+            _alive.discard(process)
     return ProcessResult(
         argv=tuple(argv),
         exit_code=process.returncode,
@@ -138,6 +182,7 @@ def run(
         stderr_bytes=err.total,
         timed_out=timed_out,
         seconds=time.monotonic() - began,
+        overflowed=out.full,
     )
 
 
@@ -183,7 +228,8 @@ def _converse(
             if gone_at is None and _has_ended(process.pid):
                 gone_at = now
             readers = [key for key in selector.get_map().values() if key.data is not feed]
-            if gone_at is not None and (not readers or now - gone_at >= _GRACE):
+            done = gone_at is not None and (not readers or now - gone_at >= _GRACE)
+            if done or out.full:
                 return False
             for key, _ in selector.select(min(_TICK, deadline - now)):
                 step = _write if key.data is feed else _read

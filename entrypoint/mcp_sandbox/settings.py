@@ -1,8 +1,8 @@
 """Every option of a scan: one frozen model with its default, bounds and help text.
 
-The command's options, the README's table and (later) the action's inputs are generated from, or
-held against, this model. Field names are the option names with ``_`` for ``-``. Validation errors
-become one ``BadInput`` sentence in the front door.
+The command's options, the action's inputs and the tables of both are generated from this model.
+Field names are the option names with ``_`` for ``-``. Validation errors become one ``BadInput``
+sentence in the front door.
 """
 
 from __future__ import annotations
@@ -13,11 +13,30 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from mcp_sandbox import endpoints
 from mcp_sandbox.errors import BadInput
 from mcp_sandbox.model import Limits, Network, Profile, Tls
+
+
+class ScannerName(StrEnum):
+    """What ``scanners`` may name; ``auto`` is every one that is installed."""
+
+    AUTO = "auto"
+    TRIVY = "trivy"
+    TRUFFLEHOG = "trufflehog"
+    HADOLINT = "hadolint"
+    SEMGREP = "semgrep"
+    DOCKERFILE = "mcp-dockerfile"
 
 
 class FailOn(StrEnum):
@@ -53,6 +72,13 @@ def parse_assignment(value: str) -> str:
     return value
 
 
+def parse_commit(value: str) -> str:
+    """Check the full id of a commit; empty stands for none."""
+    if value and not re.fullmatch(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", value):
+        raise ValueError("expected the full id of a commit, 40 or 64 hexadecimal digits")
+    return value
+
+
 def parse_list(value: object) -> object:
     """``("critical,high",)`` -> ``("critical", "high")``; ``none`` alone is the empty list."""
     if not isinstance(value, list | tuple):
@@ -63,6 +89,7 @@ def parse_list(value: object) -> object:
 
 Size = Annotated[int, BeforeValidator(parse_size)]
 Assignment = Annotated[str, BeforeValidator(parse_assignment)]
+Commit = Annotated[str, AfterValidator(parse_commit)]
 
 
 class Settings(BaseModel):
@@ -110,6 +137,34 @@ class Settings(BaseModel):
         description="Fail the gate on findings of these classes or on an inconclusive run; `none` "
         "for neither. A list with commas, or repeated.",
     )
+    scanners: Annotated[tuple[ScannerName, ...], BeforeValidator(parse_list)] = Field(
+        (ScannerName.AUTO,),
+        description="Scanners of the image and the checkout: `auto` runs all that are installed, "
+        "`none` runs none, a list names them; one that is named and did not run makes the run "
+        "inconclusive. A list with commas, or repeated.",
+    )
+    scanner_timeout: int = Field(600, ge=1, le=7200, description="Seconds each scanner may take.")
+    trivy_db: str = Field(
+        "",
+        description="Repository of Trivy's vulnerability database, for a mirror (default: "
+        "Trivy's own).",
+    )
+    trivy_cache: Path | None = Field(
+        None, description="Folder with Trivy's database; made and kept when it is named."
+    )
+    trivy_db_max_age: int = Field(
+        14, ge=0, le=3650, description="Days after which Trivy's database is too old to rely on."
+    )
+    trivy_licences: bool = Field(False, description="Have Trivy report licences too.")
+    verify_secrets: bool = Field(
+        False,
+        description="Have TruffleHog ask the services whether a secret still works: it is sent "
+        "there. Never done on pull requests.",
+    )
+    base: Commit = Field(
+        "", description="Commit that the change starts from; secrets are searched from there on."
+    )
+    head: Commit = Field("", description="Last commit of the change.")
     profile: Profile = Field(
         Profile.DEFAULT,
         description="`default` asks for proof; `seed` applies the article's classes to the letter.",
@@ -146,6 +201,8 @@ class Settings(BaseModel):
         endpoints.all_allowed(self.allow)
         if self.allow and self.network is Network.NONE:
             raise ValueError("--allow goes with --network sink, not with --network none")
+        if ScannerName.AUTO in self.scanners and len(self.scanners) > 1:
+            raise ValueError("--scanners is auto, none, or a list of names")
         return self
 
     @property
@@ -162,8 +219,10 @@ def option(name: str) -> str:
 def shown_default(name: str) -> str:
     """A setting's default as one would type it; empty when there is none."""
     default = Settings.model_fields[name].default
-    if default is None or default == ():
+    if default is None or default in {(), ""}:
         return ""
+    if isinstance(default, bool):
+        return str(default).lower()
     if isinstance(default, tuple):
         return ",".join(default)
     if name == "memory":

@@ -84,7 +84,7 @@ def helper_image(docker_host: str | None, engine: Engine) -> Iterator[str]:
     tag = f"mcp-sandbox-test-{secrets.token_hex(4)}"
     fixed = {} if docker_host is None else {"DOCKER_HOST": docker_host}
     done = proc.run(
-        ("docker", "buildx", "build", "--load", "--quiet", "--tag", tag, str(ROOT)),
+        (str(ROOT / "scripts" / "build-image.sh"), tag),
         environment=proc.allowed_environment(os.environ, **fixed),
         timeout=900,
     )

@@ -16,6 +16,8 @@ from mcp_sandbox.model import (
     Network,
     Observations,
     Relaxation,
+    ScannerRun,
+    ScannerState,
     SessionEnd,
     SinkKind,
     StartAttempt,
@@ -400,3 +402,52 @@ def test_a_log_is_kept_whatever_the_server_does():
     lost = WITNESSES | {"logs": "9 bytes in the middle were not kept"}
     made = called(call(), container={"witnesses": lost, "stop": StopStage.EXITED})
     assert measure(made).missing
+
+
+# --- scanners -------------------------------------------------------------------------------------
+
+
+def scanning(state, *requested, why="it was not there", tool="Trivy"):
+    """Coverage of a whole run with one scanner."""
+    runs = (ScannerRun(tool, state, "" if state is ScannerState.RAN else why),)
+    seen = replace(called(call(), call("ssrf", "x")), scanners=runs, scanners_requested=requested)
+    return measure(seen)
+
+
+@pytest.mark.parametrize("requested", [(), ("trivy",)])
+def test_a_scanner_that_ran_misses_nothing(requested):
+    measured = scanning(ScannerState.RAN, *requested)
+    assert (measured.scanners, measured.missing) == ({"Trivy": "complete"}, ())
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        (ScannerState.NOT_INSTALLED, "is not installed"),
+        (ScannerState.PARTLY, "ran in part"),
+        (ScannerState.NOT_USED, "was not used"),
+    ],
+)
+def test_a_scanner_must_run_whole_only_when_it_was_asked_for(state, told):
+    unasked = scanning(state)
+    assert unasked.missing == ()
+    assert unasked.scanners == {"Trivy": f"{state.value}: it was not there"}
+    asked = scanning(state, "hadolint", "trivy")
+    assert asked.scanners == unasked.scanners
+    assert asked.missing == (
+        f"The scanner Trivy {told}: it was not there.",
+        "The scanner 'hadolint' was asked for and did not run.",
+    )
+
+
+@pytest.mark.parametrize("requested", [(), ("trivy",)])
+def test_a_scanner_that_failed_is_below_the_floor(requested):
+    measured = scanning(ScannerState.FAILED, *requested, why="It crashed.")
+    assert measured.missing == ("The scanner Trivy failed: It crashed.",)
+    assert measured.scanners == {"Trivy": "failed: It crashed"}
+
+
+def test_a_scanners_reason_is_bounded():
+    measured = scanning(ScannerState.FAILED, why="x" * 10_000)
+    assert len(measured.missing[0]) < 300
+    assert len(measured.scanners["Trivy"]) < 300

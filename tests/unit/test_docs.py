@@ -44,3 +44,12 @@ def test_an_unknown_name_is_refused():
     with pytest.raises(SystemExit) as stopped:
         GENERATE.main(["no-such-file"])
     assert stopped.value.code == 2
+
+
+def test_the_image_of_a_release_stays_in_action_yml(tmp_path, monkeypatch):
+    pinned = f"docker://ghcr.io/org/x@sha256:{'ab' * 32}"
+    released = tmp_path / "action.yml"
+    released.write_text(GENERATE.action().replace("image: Dockerfile", f"image: {pinned}"))
+    monkeypatch.setattr(GENERATE, "ACTION", released)
+    assert f"  image: {pinned}\n" in GENERATE.action()
+    assert GENERATE.action() == released.read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -75,6 +76,13 @@ def test_a_score_that_does_not_exist_is_not_held():
         ("score", "none", False),
         ("coverage", "1 missing", False),
     ]
+
+
+def test_a_scanners_finding_counts_like_any_other():
+    found = replace(finding(RiskClass.HIGH, "CVE-2019-14806"), tool="Trivy")
+    conditions, verdict = gate([found], 90.0, WHOLE, fail_below=0, fail_on=DEFAULT)
+    assert verdict is Verdict.FAIL
+    assert [one.name for one in conditions if not one.held] == ["no high finding"]
 
 
 def test_a_suppressed_finding_does_not_fail():

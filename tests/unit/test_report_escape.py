@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from mcp_sandbox.report import escape
+from support import runner
 from unit.report_samples import HOSTILE
 
 TRICKY = st.sampled_from(
     [
         *"`|\\[]{}()<>&#*_~!@:/.$-+=\"' \t\n\r\x0b\x1b\x9b\x85\u2028\u202e\u200b\u2066\u00a0\ufeff",
         *("\U000e0041", "\ud800", "http://a.b", "<b>", "</code>", "<!--", "```", "\n\n", "\\|"),
+        *("##[", "##[error]", "::", "::error::", "%0A"),
     ]
 )
 TEXT = st.one_of(
@@ -34,6 +36,11 @@ def inline_tokens(markdown: str) -> list[list]:
 def read_back(children: list) -> str:
     """The text that code spans show; the tags, which are ours, are taken out."""
     return "".join(token.content for token in children if token.type != "html_inline")
+
+
+def unbroken(shown: str) -> str:
+    """With the mark of GitHub's old commands put together, which only a log needs broken."""
+    return shown.replace(r"#\x23[", "##[")
 
 
 @given(TEXT)
@@ -62,10 +69,46 @@ def test_terminal_text_is_escaped_once(text: str):
         ("lone \ud800", r"lone \ud800"),
         ("a\r\nb\rc\td", r"a\r\nb\rc\td"),
         ("naïve 日本語 ⚠️", "naïve 日本語 ⚠️"),
+        ("a ###[error]x", r"a ##\x23[error]x"),
     ],
 )
 def test_invisible_characters_are_written_out(text: str, shown: str):
     assert escape.terminal(text) == shown
+
+
+SPACES = st.sampled_from([*" \t\x0b\x0c\x85\u00a0\u1680\u2003\u2028\u2029\u202f\u205f\u3000", ""])
+COMMANDS = st.sampled_from([*runner.COMMANDS, "ERROR", "Add-Mask"])
+INJECTED = st.one_of(
+    st.builds("{}::{} name=x::y".format, SPACES, COMMANDS),
+    st.builds("{}::{}::y".format, SPACES, COMMANDS),
+    st.builds("{}##[{} a=b;]y".format, TEXT, COMMANDS),
+)
+LINES = st.lists(st.one_of(INJECTED, TEXT, st.sampled_from(["\r", "\n", "\r\n"])), max_size=8).map(
+    "".join
+)
+
+
+@given(LINES)
+def test_no_line_of_a_log_is_a_command(text: str):
+    line = escape.workflow_line(text)
+    assert runner.lines(line) == [line] or not line
+    assert runner.commands(line) == []
+    assert escape.workflow_line(line, limit=10**6) == line
+
+
+@given(LINES)
+def test_what_a_command_of_ours_carries_stays_inside_it(text: str):
+    written = f"::error title={escape.command_property(text)},line=3::{escape.command_data(text)}"
+    (command,) = runner.commands(written)
+    assert (command.name, command.properties["line"]) == ("error", "3")
+    assert set(command.properties) <= {"title", "line"}
+    assert unbroken(command.data) == unbroken(escape.terminal(text, lines=True))
+
+
+@given(INJECTED)
+def test_the_runner_would_take_it_for_a_command(text: str):
+    """The port of its grammar sees what the escape is for."""
+    assert runner.commands(text)
 
 
 def test_plain_text_stays_as_it_is():
@@ -97,7 +140,7 @@ def test_markdown_shows_the_text_and_nothing_else_happens(text: str):
     tags = {token.content for token in children if token.type == "html_inline"}
     assert tags <= {"<code>", "</code>"}
     shown = escape.terminal(text, limit=escape.INLINE_LIMIT)
-    assert read_back(children) == f"before {shown} after"
+    assert unbroken(read_back(children)) == unbroken(f"before {shown} after")
 
 
 @given(TEXT)
@@ -134,8 +177,8 @@ def test_a_sarif_message_has_neither_link_nor_placeholder(text: str):
     assert len(message) <= escape.SARIF_LIMIT
     bare = re.sub(r"\\[\\\[\]]|\{\{|\}\}", "", message)
     assert not set(bare) & set("\\[]{}")
-    shown = escape.terminal(text, limit=10**6)
-    written = unescaped(message)
+    shown = unbroken(escape.terminal(text, limit=10**6))
+    written = unbroken(unescaped(message))
     assert shown.startswith(written.removesuffix("…"))
     assert written == shown or written.endswith("…")
 

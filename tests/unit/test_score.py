@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ COMPLETE = Coverage()
 def recomputed(line: str) -> tuple[float, float, str]:
     """(static, score, class), worked out from the line's own numbers alone."""
     match = re.fullmatch(
-        r"100(?P<terms>(?: - \d+×\d+)*)(?: \(\d+ of \d+ notes count\))?(?:, at least 0,)?"
+        r"100(?P<terms>(?: - \d+×\d+)*)(?: \([\w ,-]+ count\))?(?:, at least 0,)?"
         r" = (?P<static>[\d.]+); (?P<again>[\d.]+) × (?P<factor>[\d.]+) \((?P<class>\w+)\)"
         r" = (?P<score>[\d.]+)",
         line,
@@ -33,15 +34,29 @@ def recomputed(line: str) -> tuple[float, float, str]:
     return static, float(match["score"]), match["class"]
 
 
+def scanned(class_: RiskClass, number: int = 0, tool: str = "Trivy", suppressed: str = ""):
+    """A finding of a scanner."""
+    return replace(finding(class_, f"CVE-{number}", number, suppressed), tool=tool)
+
+
 FINDINGS = st.lists(
-    st.builds(
-        finding,
-        st.sampled_from(RiskClass),
-        st.sampled_from([info.id for info in ALL]),
-        st.integers(0, 2**64),
-        st.sampled_from(["", "accepted"]),
+    st.one_of(
+        st.builds(
+            finding,
+            st.sampled_from(RiskClass),
+            st.sampled_from([info.id for info in ALL]),
+            st.integers(0, 2**64),
+            st.sampled_from(["", "accepted"]),
+        ),
+        st.builds(
+            scanned,
+            st.sampled_from(RiskClass),
+            st.integers(0, 2**64),
+            st.sampled_from(["Trivy", "mcp-dockerfile"]),
+            st.sampled_from(["", "accepted"]),
+        ),
     ),
-    max_size=12,
+    max_size=16,
 )
 
 
@@ -67,7 +82,13 @@ def test_the_order_of_findings_does_not_matter(findings, random):
     assert sorted(second.decided_by) == sorted(first.decided_by)
 
 
-@given(FINDINGS, st.builds(finding, st.sampled_from(RiskClass), st.just("hidden-instruction")))
+@given(
+    FINDINGS,
+    st.one_of(
+        st.builds(finding, st.sampled_from(RiskClass), st.just("hidden-instruction")),
+        st.builds(scanned, st.sampled_from(RiskClass)),
+    ),
+)
 def test_a_further_finding_never_raises_the_score(findings, more):
     before = score.total(score.detail(findings, COMPLETE))
     assert score.total(score.detail([*findings, more], COMPLETE)) <= before
@@ -133,6 +154,40 @@ def test_below_the_coverage_floor_there_is_no_score():
     missing = Coverage(missing=("The server did not answer.",))
     assert score.detail([], missing) is None
     assert score.detail([finding(RiskClass.CRITICAL)], missing) is None
+
+
+@pytest.mark.parametrize(
+    ("classes", "static", "terms"),
+    [
+        ([RiskClass.HIGH], 90, "100 - 1×10 = "),
+        ([RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE], 85, "100 - 1×10 - 1×4 - 1×1 = "),
+        # The last that counts costs what is left of the scanner's share.
+        (
+            [RiskClass.HIGH, *[RiskClass.MEDIUM] * 4],
+            80,
+            "100 - 1×10 - 2×4 - 1×2 (4 of 5 by Trivy count) = ",
+        ),
+        ([RiskClass.NOTE] * 300, 95, "100 - 5×1 (5 of 300 by Trivy count) = "),
+    ],
+)
+def test_a_scanner_costs_points_up_to_its_share(classes, static, terms):
+    parts = score.detail([scanned(one, n) for n, one in enumerate(classes)], COMPLETE)
+    assert parts.static == static
+    assert parts.arithmetic.startswith(terms)
+    assert {one.rule for one in parts.deductions} == {"Trivy"}
+
+
+def test_each_scanner_has_a_share_of_its_own():
+    findings = [scanned(RiskClass.HIGH, n, tool) for n in range(9) for tool in ("Trivy", "Other")]
+    assert score.detail(findings, COMPLETE).static == 60
+
+
+def test_a_scanner_never_touches_the_multiplier():
+    findings = [scanned(RiskClass.CRITICAL), finding(RiskClass.MEDIUM)]
+    parts = score.detail(findings, COMPLETE)
+    assert parts.multiplier == 0.7
+    assert parts.decided_by == (findings[1].fingerprint,)
+    assert score.multiplier_class(findings[:1]) == "clean"
 
 
 def test_the_table_covers_every_rule_on_listed_texts_and_no_other():

@@ -39,10 +39,13 @@ def _metavar(name: str, annotation: Any) -> str:
 
 _METAVARS = {
     "allow": "HOST[:PORT]",
+    "base": "COMMIT",
     "env": "NAME=VALUE",
+    "head": "COMMIT",
     "helper_image": "REF",
     "image": "REF",
     "memory": "SIZE",
+    "trivy_db": "REF",
 }
 
 
@@ -51,6 +54,13 @@ def scan_options() -> list[click.Parameter]:
     made: list[click.Parameter] = []
     for name, field in Settings.model_fields.items():
         if name in {"context", "args"}:
+            continue
+        if field.annotation is bool:
+            made.append(
+                click.Option(
+                    [option(name), name], help=field.description, is_flag=True, default=None
+                )
+            )
             continue
         default = shown_default(name)
         told = f"  [default: {default}]" if default else ""

@@ -54,6 +54,10 @@ _NO_BUILDX = re.compile(r"'buildx' is not a docker command|unknown command: dock
 _ID = re.compile(r"sha256:[0-9a-f]{64}")
 
 
+MAX_SAVED = 16 * 2**30
+"""Bytes of an image that is saved for the scanners."""
+
+
 class ImageStore:
     """The images of one run on one engine."""
 
@@ -143,6 +147,22 @@ class ImageStore:
             return self._facts(reference, self._inspect(reference))
         except docker.errors.NotFound as error:
             raise ImageMissing(f"There is no image {reference!r}.") from error
+
+    def save(self, image: str, path: Path, most: int = MAX_SAVED) -> None:
+        """Write an image to a file, as ``docker save`` does.
+
+        Raises ``EngineFailed``, also when it is larger than ``most`` bytes or cannot be written.
+        """
+        with self._guard(f"The image {image!r} cannot be saved"):
+            room = most
+            try:
+                with path.open("xb") as file:
+                    for chunk in self._api.get_image(image):
+                        room -= file.write(chunk)
+                        if room < 0:
+                            raise EngineFailed(f"The image is larger than {most // 2**30} GiB.")
+            except OSError as error:
+                raise EngineFailed(f"The image cannot be saved: {error.strerror}.") from error
 
     def remove_built(self) -> list[str]:
         """Remove the images with this run's label; returns their ids.

@@ -27,13 +27,15 @@ from mcp_sandbox.model import (
     Report,
     RuleInfo,
     RunFacts,
+    ScannerRun,
     Verdict,
 )
 from mcp_sandbox.pipeline.judging import judge, rejudge, rendered, rule_infos, unfinished
 from mcp_sandbox.pipeline.results import REPORT, SARIF, SUMMARY, Results
 from mcp_sandbox.pipeline.running import Held, Observer, Tools
+from mcp_sandbox.pipeline.scanning import Scanning
 from mcp_sandbox.pipeline.sessions import hold, unanswered
-from mcp_sandbox.pipeline.upkeep import Check, clean, examine
+from mcp_sandbox.pipeline.upkeep import Check, clean, examine, image_of
 from mcp_sandbox.probe.hostile import Targets
 from mcp_sandbox.report import json as report_json
 from mcp_sandbox.report import markdown, sarif
@@ -46,6 +48,7 @@ __all__ = [
     "Outcome",
     "clean",
     "examine",
+    "image_of",
     "judge",
     "rejudge",
     "rendered",
@@ -100,6 +103,8 @@ class _Learned:
     image: ImageFacts | None = None
     planted: tuple[str, ...] = ()
     held: Held = field(default_factory=Held)
+    scanners: tuple[ScannerRun, ...] = ()
+    scanners_requested: tuple[str, ...] = ()
     definitions: dict[str, Location] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -114,6 +119,8 @@ class _Learned:
             allowed=settings.allow,
             attempts=tuple(self.held.attempts),
             sessions=tuple(self.held.sessions),
+            scanners=self.scanners,
+            scanners_requested=self.scanners_requested,
             definitions=self.definitions,
             left_out=tuple(self.held.left_out),
         )
@@ -128,15 +135,18 @@ class Outcome:
     """What broke the run off, or kept the server from ever answering."""
 
 
-def scan(settings: Settings, observer: Observer, environment: Mapping[str, str]) -> Outcome:
+def scan(
+    settings: Settings, observer: Observer, environment: Mapping[str, str], *, run_id: str = ""
+) -> Outcome:
     """Do the whole job and write its results below ``settings.out``.
 
-    ``environment``: what the build's own process may see of ours.
+    ``environment``: what the build's own process may see of ours. ``run_id``: 12 hexadecimal
+    digits, for who wants to know beforehand what ``clean`` is to look for.
 
     A run that broke off has a failure, and a report (written too) of what was learned until then.
     Raises ``SandboxError`` when the output folder itself is the trouble.
     """
-    run_id = secrets.token_hex(6)
+    run_id = run_id or secrets.token_hex(6)
     clock = _Clock(observer)
     results = Results(settings.out)
     learned = _Learned(versions={"mcp-sandbox": __version__})
@@ -198,18 +208,31 @@ class _Scan:
         engine = Engine(self.settings.docker_host)
         self.learned.versions |= engine.describe()
         engine.sweep(SWEEP_AGE)
-        store = ImageStore(self.settings.docker_host, self.run_id)
-        try:
-            self.clock.phase("build" if self.settings.image is None else "image")
-            self.learned.image = image = self._image(store)
-            self._probe(engine, image)
-            store.remove_built()
-        except BaseException:
-            # Once more, for all that this run made: a signal may have broken off the removal.
-            engine.clean(self.run_id, within=LEAVING_TIME)
-            raise
+        with Scanning(self.settings, self.environment) as scanning:
+            self.learned.scanners_requested = scanning.requested
+            try:
+                self._learn_all(engine, scanning)
+            except BaseException:
+                self.learned.scanners = scanning.so_far()
+                # Once more, for all that this run made: a signal may have broken off the removal.
+                engine.clean(self.run_id, within=LEAVING_TIME)
+                raise
         self.clock.phase("locate")
         self.learned.definitions = _definitions(self.settings, self.learned)
+
+    def _learn_all(self, engine: Engine, scanning: Scanning) -> None:
+        store = ImageStore(self.settings.docker_host, self.run_id)
+        scanning.begin()
+        self.clock.phase("build" if self.settings.image is None else "image")
+        self.learned.image = image = self._image(store)
+        scanning.image_is_there(store, image.id)
+        self._probe(engine, image)
+        self.clock.phase("scanners")
+        self.learned.scanners = scanning.results()
+        self.learned.versions |= {
+            one.tool: one.version for one in self.learned.scanners if one.version
+        }
+        store.remove_built()
 
     def _image(self, store: ImageStore) -> ImageFacts:
         settings = self.settings

@@ -6,9 +6,10 @@ from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
-from mcp_sandbox import coverage, policy, rules, score
+from mcp_sandbox import coverage, policy, rules, scanned, score
 from mcp_sandbox.errors import ReportUnreadable, SandboxError
 from mcp_sandbox.model import (
+    RISK_ORDER,
     Coverage,
     Finding,
     Observations,
@@ -28,7 +29,7 @@ def judge(
     fail_on: Collection[str],
 ) -> Report:
     """Findings, coverage, score and gate from observations: pure, no engine needed."""
-    findings = rules.evaluate(observations, profile)
+    findings = _findings(observations, profile)
     measured = coverage.measure(observations)
     detail = score.detail(findings, measured)
     value = None if detail is None else score.total(detail)
@@ -52,6 +53,13 @@ def judge(
     )
 
 
+def _findings(observations: Observations, profile: Profile) -> tuple[Finding, ...]:
+    """What our rules say, and what scanners report; worst first, ours before theirs."""
+    ours = rules.evaluate(observations, profile)
+    theirs = scanned.findings(observations.scanners, observations.definitions)
+    return tuple(sorted([*ours, *theirs], key=lambda one: RISK_ORDER.index(one.class_)))
+
+
 def unfinished(
     observations: Observations | None, failure: SandboxError, profile: Profile = Profile.DEFAULT
 ) -> Report:
@@ -60,7 +68,7 @@ def unfinished(
     findings: tuple[Finding, ...] = ()
     if observations is not None:
         try:
-            findings = rules.evaluate(observations, profile)
+            findings = _findings(observations, profile)
         except Exception as error:  # noqa: BLE001 - a fault of a rule may be what broke the run off
             limits = (f"all findings: a rule failed ({type(error).__name__}: {str(error)[:200]})",)
     return Report(

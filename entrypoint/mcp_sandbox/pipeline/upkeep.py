@@ -72,6 +72,21 @@ def _buildx(environment: Mapping[str, str]) -> Check:
     return Check(name, result.succeeded, found, "" if result.succeeded else advice)
 
 
-def clean(docker_host: str | None) -> tuple[str, ...]:
-    """Remove all that carries our label; returns what was removed."""
-    return tuple(Engine(docker_host).clean(None))
+def clean(docker_host: str | None, run_id: str | None = None) -> tuple[str, ...]:
+    """Remove all that carries our label, or one run's; returns what was removed."""
+    with Engine(docker_host) as engine:
+        return tuple(engine.clean(run_id))
+
+
+MAX_CANDIDATES = 200
+"""Running containers among which our own is looked for."""
+
+
+def image_of(docker_host: str | None, marker: str) -> str:
+    """The id of the image of the container that holds the file ``marker``; empty when none does.
+
+    A container knows its own id by nothing that is always there: a shared network brings another's
+    host name and files. Raises ``EngineFailed``, and ``EngineUnavailable`` when nothing answers.
+    """
+    with Engine(docker_host) as engine:
+        return engine.image_with(marker, MAX_CANDIDATES)

@@ -32,6 +32,11 @@ _BLANK_OR_HIDDEN = frozenset(
 )
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
 _BACKTICKS = re.compile("`+")
+_OLD_COMMAND = re.compile(r"##\[")
+"""GitHub's runner takes ``##[name]`` for a command wherever it stands in a line of the log."""
+_COMMAND = re.compile(r"( *):(?=:)")
+_COMMAND_DATA = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
+_COMMAND_PROPERTY = _COMMAND_DATA | str.maketrans({":": "%3A", ",": "%2C"})
 
 
 def _is_hidden(character: str) -> bool:
@@ -62,14 +67,36 @@ def _cut(text: str, limit: int) -> tuple[str, str]:
 
 
 def terminal(text: str, *, lines: bool = False, limit: int = FENCE_LIMIT) -> str:
-    r"""For a terminal: no control sequence, no bidirectional or invisible character survives.
+    r"""For a terminal or a log: no control sequence, no bidirectional or invisible character.
 
-    A newline is written out as ``\n`` unless ``lines`` keeps it.
+    A newline is written out as ``\n`` unless ``lines`` keeps it. ``##[`` is broken: anywhere in a
+    line it is a command to GitHub's runner.
     """
     kept, note = _cut(text, limit)
-    if lines:
-        return _visible(kept.replace("\r\n", "\n"), keep="\n") + note
-    return _visible(kept) + note
+    shown = _visible(kept.replace("\r\n", "\n"), keep="\n") if lines else _visible(kept)
+    return _OLD_COMMAND.sub(r"#\\x23[", shown) + note
+
+
+def workflow_line(text: str, *, limit: int = FENCE_LIMIT) -> str:
+    r"""One line of a workflow's log that GitHub's runner takes for text.
+
+    The runner takes a line that begins with ``::``, after any white space, for a command, and
+    ``##[`` anywhere (actions/runner, ``ActionCommand.cs``); it ends lines at ``\r`` too. Here the
+    only white space left is the space.
+    """
+    shown = terminal(text, limit=limit)
+    start = _COMMAND.match(shown)
+    return f"{start[1]}\\x3a{shown[start.end() :]}" if start else shown
+
+
+def command_data(text: str) -> str:
+    """The text after the second ``::`` of a workflow command of ours."""
+    return terminal(text, lines=True).translate(_COMMAND_DATA)
+
+
+def command_property(text: str) -> str:
+    """The value of a property of a workflow command of ours."""
+    return terminal(text).translate(_COMMAND_PROPERTY)
 
 
 def markdown(text: str, *, limit: int = INLINE_LIMIT) -> str:

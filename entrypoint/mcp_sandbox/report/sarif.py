@@ -28,11 +28,14 @@ import sarif_om as om
 from mcp_sandbox.model import (
     Evidence,
     Finding,
+    Issue,
     Location,
     Profile,
     Report,
     RiskClass,
     RuleInfo,
+    ScannerRun,
+    ScannerState,
     Verdict,
 )
 from mcp_sandbox.report import escape
@@ -103,47 +106,101 @@ def render(
 
     Raises ``ValueError`` when a finding's rule is not among ``rules``.
     """
-    ordered = sorted(rules, key=lambda rule: rule.id)
-    index = {rule.id: number for number, rule in enumerate(ordered)}
-    groups = _groups(report)
-    unknown = {group[0].rule for group in groups} - index.keys()
-    if unknown:
-        raise ValueError(f"findings of rules that are not listed: {', '.join(sorted(unknown))}")
-    kept = groups[:MAX_RESULTS]
-    left_out = _left_out(len(groups) - len(kept))
     lines = _Lines(read or (lambda _path: None))
-    fallback = _fallback(report)
-    run = om.Run(
-        tool=om.Tool(
-            driver=om.ToolComponent(
-                name=DRIVER,
-                full_name="mcp-sandbox-action",
-                semantic_version=tool_version,
-                information_uri=HOME,
-                rules=[_descriptor(rule, report.profile) for rule in ordered],
-            )
-        ),
-        automation_details=om.RunAutomationDetails(id=escape.terminal(category).strip("/") + "/"),
-        column_kind="utf16CodeUnits",
-        invocations=[_invocation(report, left_out)],
-        results=[_result(group, index, fallback, lines) for group in kept],
-        properties=_run_properties(report, left_out),
-    )
+    analysis = _Analysis(report, category, tool_version, lines)
+    made = [analysis.ours(rules)]
+    if report.observations is not None:
+        # A scanner that failed, or did a part only, has no run: an incomplete one would close the
+        # alerts on what it did not look at.
+        made += [
+            analysis.theirs(one)
+            for one in report.observations.scanners
+            if one.state is ScannerState.RAN
+        ]
     broken_off = report.verdict is Verdict.ERROR
-    log = om.SarifLog(version="2.1.0", schema_uri=SCHEMA, runs=[] if broken_off else [run])
+    runs = [] if broken_off else [run for run, _, _ in made]
+    log = om.SarifLog(version="2.1.0", schema_uri=SCHEMA, runs=runs)
     text = json.dumps(document(log), indent=2, sort_keys=True, allow_nan=False)
-    return Sarif((text + "\n").encode("ascii"), 0 if broken_off else len(kept), left_out)
+    return Sarif(
+        (text + "\n").encode("ascii"),
+        0 if broken_off else sum(count for _, count, _ in made),
+        tuple(note for _, _, notes in made for note in notes),
+    )
 
 
-def _groups(report: Report) -> list[list[Finding]]:
-    """Live findings, those of one rule on one line together; worst group and finding first."""
+_Made = tuple[om.Run, int, tuple[str, ...]]
+"""A run, how many results it has, and what a bound kept out of it."""
+
+
+@dataclass(frozen=True)
+class _Analysis:
+    """What the runs of one file share."""
+
+    report: Report
+    category: str
+    tool_version: str
+    lines: _Lines
+
+    def ours(self, rules: Sequence[RuleInfo]) -> _Made:
+        """The run of our own rules. Raises ``ValueError`` for a finding of none of them."""
+        ordered = sorted(rules, key=lambda rule: rule.id)
+        groups = _groups(self.report, "")
+        unknown = {group[0].rule for group in groups} - {rule.id for rule in ordered}
+        if unknown:
+            raise ValueError(f"findings of rules that are not listed: {', '.join(sorted(unknown))}")
+        driver = om.ToolComponent(
+            name=DRIVER,
+            full_name="mcp-sandbox-action",
+            semantic_version=self.tool_version,
+            information_uri=HOME,
+            rules=[_descriptor(rule, self.report.profile) for rule in ordered],
+        )
+        return self._run(driver, [rule.id for rule in ordered], groups, self.category)
+
+    def theirs(self, scanner: ScannerRun) -> _Made:
+        """The run of a scanner, under the name that it has everywhere."""
+        groups = _groups(self.report, scanner.tool)
+        classes = {group[0].rule: group[0].class_ for group in reversed(groups)}
+        known = {issue.rule: issue for issue in reversed(scanner.issues)}
+        ids = sorted(known.keys() & classes.keys())
+        driver = om.ToolComponent(
+            name=scanner.tool,
+            version=escape.terminal(scanner.version, limit=MAX_TEXT) or None,
+            information_uri=f"{HOME}/blob/main/docs/scanners.md",
+            rules=[_foreign_descriptor(known[id_], classes[id_]) for id_ in ids],
+        )
+        name = scanner.tool.lower()
+        return self._run(driver, ids, groups, f"{self.category.strip('/')}/{name}")
+
+    def _run(
+        self, driver: om.ToolComponent, ids: list[str], groups: list[list[Finding]], category: str
+    ) -> _Made:
+        index = {id_: number for number, id_ in enumerate(ids)}
+        kept = groups[:MAX_RESULTS]
+        left_out = _left_out(len(groups) - len(kept))
+        fallback = _fallback(self.report)
+        run = om.Run(
+            tool=om.Tool(driver=driver),
+            automation_details=om.RunAutomationDetails(
+                id=escape.terminal(category).strip("/") + "/"
+            ),
+            column_kind="utf16CodeUnits",
+            invocations=[_invocation(self.report, left_out)],
+            results=[_result(group, index, fallback, self.lines) for group in kept],
+            properties=_run_properties(self.report, left_out),
+        )
+        return run, len(kept), left_out
+
+
+def _groups(report: Report, tool: str) -> list[list[Finding]]:
+    """Live findings of a tool, those of one rule on one line together; worst group first."""
     fallback = _fallback(report)
 
     def place(finding: Finding) -> tuple[str, str, int]:
         where = _located(finding, fallback)
         return finding.rule, where.path, where.line
 
-    findings = sorted(live(report), key=place)
+    findings = sorted((one for one in live(report) if one.tool == tool), key=place)
     groups = [sorted(group, key=worst_first) for _, group in groupby(findings, key=place)]
     return sorted(groups, key=lambda group: worst_first(group[0]))
 
@@ -196,6 +253,27 @@ def _descriptor(rule: RuleInfo, profile: Profile) -> om.ReportingDescriptor:
             f"**Not reported.** {rule.quiet_when}\n\n**How to fix.** {rule.fix}",
         ),
         help_uri=f"{HOME}/blob/main/docs/rules.md#{rule.id}",
+        default_configuration=om.ReportingConfiguration(level=LEVEL[worst]),
+        properties=properties,
+    )
+
+
+def _foreign_descriptor(issue: Issue, worst: RiskClass) -> om.ReportingDescriptor:
+    """The rule of a scanner, in the words of the first of its issues: a peer chose none of them."""
+    title = escape.sarif_message(issue.title or issue.rule, limit=MAX_TEXT)
+    told = escape.sarif_message(issue.fix or issue.title or issue.rule, limit=MAX_TEXT)
+    properties: dict[str, Any] = {
+        "precision": PRECISION[Evidence.E5],
+        "tags": ["security", *(f"external/cwe/cwe-{n:03d}" for n in issue.cwe)][:MAX_TAGS],
+    }
+    if worst in SECURITY_SEVERITY:
+        properties["security-severity"] = SECURITY_SEVERITY[worst]
+    return om.ReportingDescriptor(
+        id=issue.rule,
+        short_description=om.MultiformatMessageString(text=title),
+        full_description=om.MultiformatMessageString(text=title),
+        help=om.MultiformatMessageString(text=told),
+        help_uri=issue.url if issue.url.startswith("https://") else None,
         default_configuration=om.ReportingConfiguration(level=LEVEL[worst]),
         properties=properties,
     )

@@ -188,6 +188,21 @@ class Engine:
                 return False
             return True
 
+    def image_with(self, path: str, among: int) -> str:
+        """The image id of the running container with a file at ``path``; empty for none.
+
+        Looks at the ``among`` newest. Raises ``EngineFailed``.
+        """
+        with self.guard("The running containers cannot be looked at"):
+            for one in self.api.containers()[:among]:
+                try:
+                    chunks, _ = self.api.get_archive(one["Id"], path)
+                except docker.errors.NotFound:
+                    continue  # it has no such file, or is gone
+                chunks.close()
+                return str(one["ImageID"])
+        return ""
+
     def clean(
         self, run_id: str | None, *, keep_built: bool = False, within: float = 120.0
     ) -> list[str]:

@@ -1,0 +1,318 @@
+"""The action on a real engine: the example workflow, the runner's way to start it, its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import docker.errors
+import pytest
+
+from mcp_sandbox.model import ROLE_LABEL, RUN_LABEL, ImageFacts
+from mcp_sandbox.sandbox import Engine
+from support import runner
+from support.act import RUNNER, Act, Ran
+from support.example_servers import GREEN, RED
+from support.on_engine import BASE, CORPUS_FILES, ROOT, WITH_PYTHON, labelled
+
+pytestmark = pytest.mark.engine
+
+EXAMPLE = ROOT / "examples" / "workflows" / "pull-request.yml"
+WORKER = 1001
+"""The runner's user on a hosted machine."""
+
+
+# --- the example workflow, as it stands in the documents ------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def act_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """act in the version of ``tests/tools/go.mod``, its sources checked against ``go.sum``."""
+    folder = tmp_path_factory.mktemp("tools")
+    subprocess.run(
+        ["go", "-C", str(ROOT / "tests" / "tools"), "install", "github.com/nektos/act"],
+        env={**os.environ, "GOBIN": str(folder)},
+        check=True,
+        timeout=500,
+    )
+    return folder / "act"
+
+
+@pytest.fixture(scope="module")
+def tagged(engine: Engine, helper_image: str) -> Iterator[Callable[[str], str]]:
+    """Gives an image a name for the time of these tests: act takes none by its id."""
+    made: list[str] = []
+
+    def tag(image: str) -> str:
+        name = f"mcp-sandbox-test-{secrets.token_hex(4)}"
+        engine.api.tag(image, name, "local")
+        made.append(f"{name}:local")
+        return made[-1]
+
+    yield tag
+    for name in made:
+        engine.api.remove_image(name, noprune=True)
+
+
+@pytest.fixture(scope="module")
+def act(
+    act_binary: Path,
+    engine: Engine,
+    build: Callable[..., ImageFacts],
+    helper_image: str,
+    tagged: Callable[[str], str],
+) -> Act:
+    return Act(
+        binary=act_binary,
+        docker_host=engine.address,
+        runner_image=tagged(build(RUNNER).id),
+        action_image=tagged(helper_image),
+        folder=act_binary.parent,
+    )
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.invalid")
+    done = subprocess.run(
+        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def in_a_pull_request(act: Act, folder: Path, server: Path) -> Ran:
+    """Run the example workflow where a pull request brings the server."""
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message=base")
+    base = git(folder, "rev-parse", "HEAD")
+    shutil.copytree(server, folder, dirs_exist_ok=True)
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message=head")
+    head = git(folder, "rev-parse", "HEAD")
+    event = {"pull_request": {"base": {"sha": base}, "head": {"sha": head}}}
+    return act.run(folder, EXAMPLE, event)
+
+
+def test_the_example_workflow_passes_the_server_that_keeps_its_promises(
+    act: Act, tmp_path: Path, engine: Engine
+):
+    ran = in_a_pull_request(act, tmp_path, GREEN)
+    assert (ran.job, ran.code, ran.outputs["verdict"]) == ("success", 0, "pass"), ran.annotations
+    assert (ran.outputs["critical"], ran.outputs["high"]) == ("0", "0")
+    assert float(ran.outputs["score"]) > 0
+    assert ran.outputs["drift"] == ""
+    assert ran.summary.startswith("# mcp-sandbox: PASS")
+    assert not [one for one in ran.annotations if one.level == "error"]
+    said = [line for lines in ran.printed.values() for line in lines]
+    assert "given mcp-sandbox-report/results.sarif 0" in said
+    assert "given mcp-sandbox-report 0" in said
+
+
+def test_the_example_workflow_fails_the_server_with_holes_and_still_uploads(
+    act: Act, tmp_path: Path
+):
+    ran = in_a_pull_request(act, tmp_path, RED)
+    assert (ran.job, ran.code, ran.outputs["verdict"]) == ("failure", 1, "fail")
+    assert ran.outputs["score"] == "0"
+    assert int(ran.outputs["critical"]) >= 3
+    assert ran.summary.startswith("# mcp-sandbox: FAIL")
+    assert len(ran.annotations) == 10
+    assert {one.level for one in ran.annotations[:3]} == {"error"}
+    assert ran.annotations[-1].text.endswith("more findings are in the summary.")
+    sources = {path.name for path in RED.iterdir()}
+    assert {one.properties["file"] for one in ran.annotations[:3]} <= sources
+    said = [line for lines in ran.printed.values() for line in lines]
+    assert "given mcp-sandbox-report/results.sarif 0" in said
+
+
+# --- as the runner starts it ----------------------------------------------------------------------
+
+
+class Runner:
+    """Starts the action's image with the mounts and the environment of GitHub's runner."""
+
+    def __init__(self, folder: Path, image: str, engine: Engine) -> None:
+        self.image, self.engine = image, engine
+        self.workspace, self.files = folder / "workspace", folder / "files"
+        for made in (self.workspace, self.files):
+            made.mkdir()
+        os.chown(self.workspace, WORKER, WORKER)
+
+    def run(self, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        given = {
+            "GITHUB_WORKSPACE": "/github/workspace",
+            "GITHUB_EVENT_NAME": "pull_request",
+            "HOME": "/github/home",
+            **{
+                f"GITHUB_{name}": f"/github/file_commands/{name}"
+                for name in ("OUTPUT", "STATE", "STEP_SUMMARY")
+            },
+            **{name.replace("__", "-"): value for name, value in environment.items()},
+        }
+        socket = self.engine.address.removeprefix("unix://")
+        argv = [
+            *("docker", "run", "--rm", "--workdir", "/github/workspace"),
+            *("--entrypoint", f"/opt/mcp-sandbox/bin/{script}"),
+            *("--volume", f"{socket}:/var/run/docker.sock"),
+            *("--volume", f"{self.workspace}:/github/workspace"),
+            *("--volume", f"{self.files}:/github/file_commands"),
+            *(word for name in given for word in ("--env", name)),
+            self.image,
+        ]
+        environment = {"PATH": os.environ["PATH"], "DOCKER_HOST": self.engine.address, **given}
+        return subprocess.run(
+            argv, env=environment, capture_output=True, text=True, timeout=400, check=False
+        )
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        return runner.file_values((self.files / "OUTPUT").read_text())
+
+
+@pytest.fixture
+def start(tmp_path: Path, helper_image: str, engine: Engine) -> Runner:
+    return Runner(tmp_path, helper_image, engine)
+
+
+LOOK = '''\
+"""Prints what a stranger could take: our environment, sockets, mounts."""
+import os, sys
+MARK = bytes.fromhex("%s")
+OURS = "GITHUB_W GITHUB_O GITHUB_E GITHUB_S RUNNER_ ACTIONS_ INPUT_ STATE_ GIT_CONFIG".split()
+found = []
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    try:
+        data = open(f"/proc/{pid}/environ", "rb").read()
+    except OSError:
+        continue
+    found += ["mark in an environment"] * (MARK in data)
+    found += [f"variable {name}" for name in OURS if any(
+        one.startswith(name.encode()) for one in data.split(b"\\0"))]
+mounts = open("/proc/self/mountinfo").read()
+found += [f"mount {name}" for name in ("/github", "docker.sock", "file_commands") if name in mounts]
+for folder, names, files in os.walk("/"):
+    names[:] = [one for one in names if os.path.join(folder, one) not in ("/proc", "/sys")]
+    found += [f"socket {folder}/{one}" for one in files if one.endswith(".sock")]
+found += [f"folder {one}" for one in ("/github", "/workspace") if os.path.exists(one)]
+for name in ("/src/.git/config", "/var/run/docker.sock"):
+    found += [f"file {name}"] * os.path.lexists(name)
+print("LOOKED", sys.argv[1], sorted(set(found)), file=sys.stderr, flush=True)
+'''
+
+
+def test_nothing_of_the_runner_is_in_the_build_or_the_server(start: Runner):
+    mark = secrets.token_hex(16)
+    files = {
+        **CORPUS_FILES,
+        "look.py": LOOK % mark.encode().hex(),
+        ".git/config": f"[http]\n\textraheader = {mark}\n",
+        "Dockerfile": WITH_PYTHON
+        + "COPY . /src\n"
+        + "RUN python3 /src/look.py build 2> /built\n"
+        + 'CMD ["sh", "-c", "cat /built >&2; python3 /src/look.py server; '
+        + 'exec python3 -B /srv/servers/good/server.py"]\n',
+    }
+    for name, text in files.items():
+        path = start.workspace / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    tokens = ("GITHUB_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "SECRET")
+    done = start.run(
+        "mcp-sandbox-action",
+        INPUT_SCANNERS="none",
+        INPUT_BUILD__NETWORK="default",
+        **dict.fromkeys(tokens, mark),
+    )
+    assert done.returncode in {0, 1}, done.stdout
+    out = start.workspace / "mcp-sandbox-report"
+    text = (out / "report.json").read_text()
+    said = {
+        line
+        for session in json.loads(text)["observations"]["sessions"]
+        for line in session["container"]["stderr"].splitlines()
+        if line.startswith("LOOKED")
+    }
+    assert said == {"LOOKED build []", "LOOKED server []"}
+    assert mark not in done.stdout + done.stderr
+    for path in out.rglob("*"):
+        assert path.is_dir() or mark.encode() not in path.read_bytes()
+    # What was written belongs to the runner's user, who has to clear it away.
+    assert {path.stat().st_uid for path in (out, *out.rglob("*"))} == {WORKER}
+
+
+def test_looking_finds_what_there_is(start: Runner, tmp_path: Path):
+    """The same look, where there is something to see."""
+    mark = secrets.token_hex(16)
+    (tmp_path / "look.py").write_text(LOOK % mark.encode().hex())
+    script = "/opt/mcp-sandbox/bin/python"
+    shutil.copy(tmp_path / "look.py", start.workspace)
+    socket = start.engine.address.removeprefix("unix://")
+    done = subprocess.run(
+        [
+            *("docker", "run", "--rm", "--entrypoint", script, "--env", f"INPUT_X={mark}"),
+            *("--volume", f"{socket}:/var/run/docker.sock"),
+            *("--volume", f"{start.workspace}:/github/workspace", start.image),
+            *("/github/workspace/look.py", "here"),
+        ],
+        env={"PATH": os.environ["PATH"], "DOCKER_HOST": start.engine.address},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    for seen in ("mark in", "variable INPUT_", "mount /github", "docker.sock", "folder /github"):
+        assert seen in done.stderr
+
+
+PRINTED = (
+    r"::error::x\n\342\200\203::add-mask::e\n a ##[add-mask]e\n\r::set-output name=score::100\n"
+)
+HOSTILE_BUILD = f"FROM {BASE}\nRUN printf '{PRINTED}' && false\n"
+
+
+def test_what_a_build_prints_is_no_command(start: Runner):
+    (start.workspace / "Dockerfile").write_text(HOSTILE_BUILD)
+    done = start.run("mcp-sandbox-action", INPUT_SCANNERS="none")
+    assert (done.returncode, done.stderr) == (2, ""), done.stdout
+    assert "add-mask" in done.stdout
+    names = [one.name for one in runner.commands(done.stdout)]
+    assert set(names) <= {"group", "endgroup", "stop-commands", "error"}
+    assert names.count("error") == 1
+    assert (start.outputs["verdict"], start.outputs["score"]) == ("error", "")
+
+
+def test_a_read_only_workspace_is_one_sentence(start: Runner):
+    (start.workspace / "Dockerfile").write_text(f"FROM {BASE}\n")
+    (start.workspace / "mcp-sandbox-report").symlink_to("/etc")
+    done = start.run("mcp-sandbox-action")
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "`out`" in [one.data for one in runner.commands(done.stdout)][-1]
+
+
+# --- afterwards -----------------------------------------------------------------------------------
+
+
+def test_the_cleanup_removes_what_one_run_left_and_nothing_else(
+    start: Runner, engine: Engine, base_image: ImageFacts
+):
+    runs = [secrets.token_hex(6) for _ in range(2)]
+    for run in runs:
+        made = engine.api.create_container(
+            base_image.id, ["sleep", "60"], labels={RUN_LABEL: run, ROLE_LABEL: "server"}
+        )
+        engine.api.start(made["Id"])
+    try:
+        done = start.run("mcp-sandbox-cleanup", STATE_run=runs[0])
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "1 removed" in done.stdout
+        assert labelled(engine, f"{RUN_LABEL}={runs[0]}") == []
+        assert len(labelled(engine, f"{RUN_LABEL}={runs[1]}")) == 1
+    finally:
+        for run in runs:
+            engine.clean(run)
+    with pytest.raises(docker.errors.NotFound):
+        engine.api.inspect_container(made["Id"])
