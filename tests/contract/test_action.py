@@ -142,7 +142,9 @@ class Runner:
             made.mkdir()
         os.chown(self.workspace, WORKER, WORKER)
 
-    def run(self, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, script: str, mode: str = "rw", **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         given = {
             "GITHUB_WORKSPACE": "/github/workspace",
             "GITHUB_EVENT_NAME": "pull_request",
@@ -158,7 +160,7 @@ class Runner:
             *("docker", "run", "--rm", "--workdir", "/github/workspace"),
             *("--entrypoint", f"/opt/mcp-sandbox/bin/{script}"),
             *("--volume", f"{socket}:/var/run/docker.sock"),
-            *("--volume", f"{self.workspace}:/github/workspace"),
+            *("--volume", f"{self.workspace}:/github/workspace:{mode}"),
             *("--volume", f"{self.files}:/github/file_commands"),
             *(word for name in given for word in ("--env", name)),
             self.image,
@@ -287,10 +289,21 @@ def test_what_a_build_prints_is_no_command(start: Runner):
 
 def test_a_read_only_workspace_is_one_sentence(start: Runner):
     (start.workspace / "Dockerfile").write_text(f"FROM {BASE}\n")
-    (start.workspace / "mcp-sandbox-report").symlink_to("/etc")
+    done = start.run("mcp-sandbox-action", mode="ro")
+    assert (done.returncode, done.stderr) == (2, "")
+    (said,) = [one.data for one in runner.commands(done.stdout) if one.name == "error"]
+    assert said.startswith("Input `out` ")
+    assert "Read-only file system" in said
+    assert start.outputs["verdict"] == "error"
+
+
+def test_results_are_not_written_through_a_link(start: Runner):
+    (start.workspace / "Dockerfile").write_text(f"FROM {BASE}\n")
+    (start.workspace / "mcp-sandbox-report").symlink_to("/github/file_commands")
     done = start.run("mcp-sandbox-action")
     assert (done.returncode, done.stderr) == (2, "")
-    assert "`out`" in [one.data for one in runner.commands(done.stdout)][-1]
+    assert "not inside the workspace" in done.stdout
+    assert {path.name for path in start.files.iterdir()} == {"OUTPUT", "STEP_SUMMARY"}
 
 
 # --- afterwards -----------------------------------------------------------------------------------

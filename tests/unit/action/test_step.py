@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_sandbox.action import event as events
@@ -262,6 +262,7 @@ TEXTS = st.lists(
 OURS = {"group", "endgroup", "stop-commands", "error", "warning", "notice"}
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_nothing_a_server_says_is_a_command(texts: list[str]):
     paper = io.StringIO()
@@ -337,6 +338,7 @@ def test_the_answer_is_bounded():
 # --- the runner's files ---------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(files.OUTPUTS)), st.text(max_size=60)))
 def test_an_output_is_read_back_as_it_was(tmp_path_factory, values: dict[str, str]):
     path = tmp_path_factory.mktemp("runner") / "output"

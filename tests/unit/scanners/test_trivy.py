@@ -336,7 +336,8 @@ class TestDisobeyed:
         self, tmp_path: Path, checkout: Path
     ) -> None:
         (checkout / "Dockerfile").write_text("FROM a\n# trivy:ignore:DS-0005\nADD . /\n")
-        (checkout / "k8s.yml").symlink_to("/etc/passwd")
+        (checkout / "notes").write_text("# trivy:ignore:X\n")
+        (checkout / "k8s.yml").symlink_to("notes")
         silenced = report(tmp_path, {"Target": "Dockerfile", "Secrets": [{"RuleID": "s"}]})
         heard = report(
             tmp_path,
