@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from mcp.server.fastmcp import FastMCP
+from mcp.server.mcpserver import MCPServer
 
-server = FastMCP("sdk")
+server = MCPServer("sdk")
 
 
 @server.tool()

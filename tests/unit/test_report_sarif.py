@@ -11,7 +11,18 @@ from typing import Any
 import pytest
 import sarif_om as om
 
-from mcp_sandbox.model import Location, Profile, Report, RiskClass, Verdict
+from mcp_sandbox import scanned
+from mcp_sandbox.model import (
+    Issue,
+    IssueKind,
+    Location,
+    Profile,
+    Report,
+    RiskClass,
+    ScannerRun,
+    ScannerState,
+    Verdict,
+)
 from mcp_sandbox.report import sarif
 from mcp_sandbox.report.rolling_hash import line_hashes
 from mcp_sandbox.report.sarif_json import document
@@ -31,6 +42,67 @@ def run_of(report: Report, **options: Any) -> dict[str, Any]:
 
 def with_findings(*findings: Any) -> Report:
     return replace(sample_report(), findings=findings)
+
+
+def with_scanners(*runs: ScannerRun) -> Report:
+    """The sample with what scanners brought."""
+    sample = sample_report()
+    assert sample.observations is not None
+    found = scanned.findings(runs, {})
+    seen = replace(sample.observations, scanners=runs)
+    return replace(sample, findings=(*sample.findings, *found), observations=seen)
+
+
+def issue(rule: str, **changes: Any) -> Issue:
+    made = Issue(
+        rule=rule,
+        kind=IssueKind.VULNERABILITY,
+        severity="high",
+        title="A hole",
+        message="Werkzeug 0.11 has a hole.",
+        subject="package Werkzeug 0.11",
+        path="requirements.txt",
+        line=1,
+        url="https://advisory.example/1",
+        cwe=(331,),
+    )
+    return replace(made, **changes)
+
+
+def test_each_scanner_that_ran_has_a_run_of_its_own():
+    report = with_scanners(
+        ScannerRun("Trivy", ScannerState.RAN, version="0.74.0", issues=(issue("CVE-1"),)),
+        ScannerRun("Hadolint", ScannerState.RAN),
+    )
+    log = json.loads(render(report).data)
+    assert lint(log) == []
+    ours, trivy, hadolint = log["runs"]
+    assert not {one["ruleId"] for one in ours["results"]} & {"CVE-1"}
+    assert trivy["tool"]["driver"]["name"] == "Trivy"
+    assert trivy["automationDetails"]["id"] == "mcp-sandbox/files/trivy/"
+    (result,) = trivy["results"]
+    assert (result["ruleId"], result["level"]) == ("CVE-1", "warning")
+    where = result["locations"][0]["physicalLocation"]
+    assert where["artifactLocation"]["uri"] == "requirements.txt"
+    assert (hadolint["tool"]["driver"]["name"], hadolint["results"]) == ("Hadolint", [])
+
+
+@pytest.mark.parametrize(
+    "state",
+    [one for one in ScannerState if one is not ScannerState.RAN],
+)
+def test_a_scanner_that_did_not_come_to_its_end_has_none(state: ScannerState):
+    """An incomplete run would close the alerts on what it did not look at."""
+    report = with_scanners(ScannerRun("Trivy", state, "Why.", issues=(issue("CVE-1"),)))
+    (ours,) = json.loads(render(report).data)["runs"]
+    assert "CVE-1" not in {one["ruleId"] for one in ours["results"]}
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_scanner_repeats_hostile_text_as_text(text: str):
+    hostile = issue("CVE-1", title=text, message=text, subject=text, fix=text, url=text, path=text)
+    report = with_scanners(ScannerRun("Trivy", ScannerState.RAN, version=text, issues=(hostile,)))
+    assert lint(json.loads(render(report).data)) == []
 
 
 def test_the_sample_is_what_github_wants():

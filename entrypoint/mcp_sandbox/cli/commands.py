@@ -28,8 +28,9 @@ EXIT_CODES = {
     Verdict.ERROR: ExitCode.INFRASTRUCTURE,
 }
 
-BUILD_ENVIRONMENT = ("PATH", "HOME", "LANG", "TZ", "DOCKER_CONFIG")
-"""What the build's own process may see of our environment."""
+PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
+BUILD_ENVIRONMENT = ("PATH", "HOME", "LANG", "TZ", "DOCKER_CONFIG", *PROXIES)
+"""What the processes of build and scanners may see of our environment."""
 
 SERVER_ARGUMENTS = f"{__name__}.server_arguments"
 

@@ -79,7 +79,7 @@ class Scanning:
             try:
                 store.save(image, archive)
                 saved.set_result(archive)
-            except SandboxError as error:
+            except BaseException as error:  # noqa: BLE001 - raised again by who needs the file
                 saved.set_exception(error)
 
         Thread(target=save, name="mcp-sandbox-save", daemon=True).start()

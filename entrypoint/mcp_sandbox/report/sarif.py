@@ -17,6 +17,7 @@ the machine or other volatile value: two equal reports give equal bytes.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -76,6 +77,9 @@ PRECISION = {
     Evidence.E5: "low",
 }
 NOWHERE = Location("Dockerfile", 1, "nothing better is known")
+
+SCANNERS = f"{HOME}/blob/main/docs/scanners.md"
+_LINK = re.compile(r"https://[A-Za-z0-9.:/?#=&%+~_-]{1,500}")
 
 ReadFile = Callable[[str], bytes | None]
 """The content of a file of the checkout by its path; ``None`` when it cannot be had."""
@@ -166,7 +170,7 @@ class _Analysis:
         driver = om.ToolComponent(
             name=scanner.tool,
             version=escape.terminal(scanner.version, limit=MAX_TEXT) or None,
-            information_uri=f"{HOME}/blob/main/docs/scanners.md",
+            information_uri=SCANNERS,
             rules=[_foreign_descriptor(known[id_], classes[id_]) for id_ in ids],
         )
         name = scanner.tool.lower()
@@ -270,10 +274,11 @@ def _foreign_descriptor(issue: Issue, worst: RiskClass) -> om.ReportingDescripto
         properties["security-severity"] = SECURITY_SEVERITY[worst]
     return om.ReportingDescriptor(
         id=issue.rule,
+        name=re.sub(r"[^0-9A-Za-z]", "", issue.rule.title()) or "Rule",
         short_description=om.MultiformatMessageString(text=title),
         full_description=om.MultiformatMessageString(text=title),
         help=om.MultiformatMessageString(text=told),
-        help_uri=issue.url if issue.url.startswith("https://") else None,
+        help_uri=issue.url if _LINK.fullmatch(issue.url) else SCANNERS,
         default_configuration=om.ReportingConfiguration(level=LEVEL[worst]),
         properties=properties,
     )
