@@ -241,6 +241,8 @@ def measure_scan(*, quick: bool) -> None:
                     "--out",
                     str(out),
                     "--quiet",
+                    "--scanners",
+                    "none",
                 ],
                 stdout=subprocess.DEVNULL,
                 check=False,

@@ -13,7 +13,7 @@ from mcp_sandbox import proc
 from mcp_sandbox.image import ImageStore
 from mcp_sandbox.model import ImageFacts
 from mcp_sandbox.sandbox import Engine
-from support.front_door import Door
+from support.front_door import QUICK, Door
 from support.on_engine import (
     BASE,
     CORPUS_FILES,
@@ -106,7 +106,7 @@ def door(
     tmp_path: Path, docker_host: str | None, helper_image: str, engine: Engine
 ) -> Iterator[Door]:
     """The installed command; afterwards nothing that it made is left."""
-    made = Door(tmp_path, docker_host, "--helper-image", helper_image, "--cpus", "2")
+    made = Door(tmp_path, docker_host, "--helper-image", helper_image, *QUICK)
     yield made
     made.close()
     remove_bundle(engine, helper_image, made.label)  # which stays for the next run

@@ -27,7 +27,7 @@ import pytest
 from mcp_sandbox.model import ImageFacts
 from mcp_sandbox.sandbox import Engine
 from support import acting
-from support.front_door import PATIENCE, PROMISED, Done, Door, Running
+from support.front_door import PATIENCE, PROMISED, QUICK, Done, Door, Running
 from support.on_engine import (
     BASE,
     CORPUS_FILES,
@@ -87,7 +87,7 @@ def honest(
 ) -> Done:
     """One whole scan of an honest server."""
     folder = tmp_path_factory.mktemp("honest")
-    made = Door(folder, docker_host, "--helper-image", helper_image, "--cpus", "2")
+    made = Door(folder, docker_host, "--helper-image", helper_image, *QUICK)
     done = made.run("scan", "--image", corpus_image.id, "--", HONEST)
     remove_bundle(engine, helper_image, made.label)
     assert labelled(engine, made.label) == []

@@ -149,6 +149,7 @@ def run(
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "mcp_sandbox", "scan", "--image", tag, "--quiet"),
+                *("--scanners", "none"),
                 *("--helper-image", helper_image, "--out", str(out)),
             ],
             check=False,

@@ -14,9 +14,17 @@ from typing import Any
 import pytest
 from jsonschema import Draft4Validator
 
-from mcp_sandbox.model import Report, Verdict
+from mcp_sandbox.model import Report, ScannerRun, ScannerState, Verdict
 from mcp_sandbox.report import sarif
-from unit.report_samples import CHECKOUT, HOSTILE, RULES, hostile_report, sample_report
+from unit.report_samples import (
+    CHECKOUT,
+    HOSTILE,
+    RULES,
+    hostile_report,
+    issue,
+    sample_report,
+    with_scanners,
+)
 
 
 def sample(report: Report | None = None) -> dict[str, Any]:
@@ -35,6 +43,10 @@ REPORTS = {
     "sample": sample_report(),
     "no findings": replace(sample_report(), findings=()),
     "inconclusive": replace(hostile_report("x"), verdict=Verdict.INCONCLUSIVE),
+    "scanners": with_scanners(
+        ScannerRun("Trivy", ScannerState.RAN, version="0.74.0", issues=(issue("CVE-1"),)),
+        ScannerRun("Hadolint", ScannerState.RAN, version="2.15.1"),
+    ),
     "broken off": replace(sample_report(), verdict=Verdict.ERROR),
     **{f"hostile {number}": hostile_report(text) for number, text in enumerate(HOSTILE)},
 }

@@ -23,6 +23,8 @@ from typing import Any
 from support.corpus import TESTS
 
 COMMAND = Path(sys.executable).with_name("mcp-sandbox")
+QUICK = ("--cpus", "2", "--scanners", "none")
+"""Options of a scan that is about the server: scanners have tests of their own."""
 PATIENCE = 90.0
 """Seconds; only a broken test waits this long."""
 PROMISED = 7.0

@@ -13,13 +13,13 @@ from typing import Any
 from mcp_sandbox.model import Act, CallStatus, Tracing
 from mcp_sandbox.probe.plan import VALID
 from mcp_sandbox.sandbox import Engine
-from support.front_door import Done, Door
+from support.front_door import QUICK, Done, Door
 from support.on_engine import labelled, remove_bundle
 
 AT_ONCE = 2
 PATIENCE = 240.0
 """Seconds; only a broken test waits this long."""
-OPTIONS = ("--cpus", "2", "--max-calls", "500")
+OPTIONS = (*QUICK, "--max-calls", "500")
 """Of every scan; enough for the likeliest inputs of each family to reach every tool."""
 
 

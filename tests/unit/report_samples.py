@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 
+from mcp_sandbox import scanned
 from mcp_sandbox.model import (
     COMPLETE,
     Act,
@@ -24,6 +26,8 @@ from mcp_sandbox.model import (
     GateCondition,
     Identity,
     ImageFacts,
+    Issue,
+    IssueKind,
     ItemKind,
     KernelEvent,
     LaunchFacts,
@@ -36,6 +40,7 @@ from mcp_sandbox.model import (
     RiskClass,
     RuleInfo,
     RunFacts,
+    ScannerRun,
     ScoreDetail,
     Session,
     SessionEnd,
@@ -305,6 +310,31 @@ HOSTILE = (
     "[" * 3000,
 )
 """What a server may say in order to break out of the place where we print it."""
+
+
+def with_scanners(*runs: ScannerRun) -> Report:
+    """The sample with what scanners brought."""
+    sample = sample_report()
+    assert sample.observations is not None
+    found = scanned.findings(runs, {})
+    seen = replace(sample.observations, scanners=runs)
+    return replace(sample, findings=(*sample.findings, *found), observations=seen)
+
+
+def issue(rule: str, **changes: Any) -> Issue:
+    made = Issue(
+        rule=rule,
+        kind=IssueKind.VULNERABILITY,
+        severity="high",
+        title="A hole",
+        message="Werkzeug 0.11 has a hole.",
+        subject="package Werkzeug 0.11",
+        path="requirements.txt",
+        line=1,
+        url="https://advisory.example/1",
+        cwe=(331,),
+    )
+    return replace(made, **changes)
 
 
 def hostile_report(text: str) -> Report:

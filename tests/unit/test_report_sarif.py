@@ -11,10 +11,7 @@ from typing import Any
 import pytest
 import sarif_om as om
 
-from mcp_sandbox import scanned
 from mcp_sandbox.model import (
-    Issue,
-    IssueKind,
     Location,
     Profile,
     Report,
@@ -27,7 +24,16 @@ from mcp_sandbox.report import sarif
 from mcp_sandbox.report.rolling_hash import line_hashes
 from mcp_sandbox.report.sarif_json import document
 from support.sarif_lint import lint
-from unit.report_samples import CHECKOUT, HOSTILE, RULES, finding, hostile_report, sample_report
+from unit.report_samples import (
+    CHECKOUT,
+    HOSTILE,
+    RULES,
+    finding,
+    hostile_report,
+    issue,
+    sample_report,
+    with_scanners,
+)
 
 
 def render(report: Report, **options: Any) -> sarif.Sarif:
@@ -42,31 +48,6 @@ def run_of(report: Report, **options: Any) -> dict[str, Any]:
 
 def with_findings(*findings: Any) -> Report:
     return replace(sample_report(), findings=findings)
-
-
-def with_scanners(*runs: ScannerRun) -> Report:
-    """The sample with what scanners brought."""
-    sample = sample_report()
-    assert sample.observations is not None
-    found = scanned.findings(runs, {})
-    seen = replace(sample.observations, scanners=runs)
-    return replace(sample, findings=(*sample.findings, *found), observations=seen)
-
-
-def issue(rule: str, **changes: Any) -> Issue:
-    made = Issue(
-        rule=rule,
-        kind=IssueKind.VULNERABILITY,
-        severity="high",
-        title="A hole",
-        message="Werkzeug 0.11 has a hole.",
-        subject="package Werkzeug 0.11",
-        path="requirements.txt",
-        line=1,
-        url="https://advisory.example/1",
-        cwe=(331,),
-    )
-    return replace(made, **changes)
 
 
 def test_each_scanner_that_ran_has_a_run_of_its_own():

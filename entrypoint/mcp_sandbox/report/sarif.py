@@ -169,7 +169,7 @@ class _Analysis:
         ids = sorted(known.keys() & classes.keys())
         driver = om.ToolComponent(
             name=scanner.tool,
-            version=escape.terminal(scanner.version, limit=MAX_TEXT) or None,
+            version=escape.terminal(scanner.version, limit=MAX_TEXT) or "unknown",
             information_uri=SCANNERS,
             rules=[_foreign_descriptor(known[id_], classes[id_]) for id_ in ids],
         )
