@@ -13,7 +13,7 @@ from rich.text import Text
 
 from mcp_sandbox import pipeline
 from mcp_sandbox.errors import OutputFailed
-from mcp_sandbox.model import Finding, Report, RiskClass, RuleInfo, Verdict
+from mcp_sandbox.model import COMPLETE, Finding, Report, RiskClass, RuleInfo, Verdict
 from mcp_sandbox.report.escape import terminal
 
 STYLE = {
@@ -101,6 +101,9 @@ def _print_limits(console: Console, report: Report) -> None:
         console.print(Text(f"  packets could leave to: {terminal(places)}"))
     for reason in report.coverage.missing:
         console.print(Text(f"  not evaluated: {terminal(reason)}"))
+    for tool, state in report.coverage.scanners.items():
+        if state != COMPLETE:
+            console.print(Text(f"  {terminal(tool)}: {terminal(state)}"))
 
 
 def _finding_line(finding: Finding) -> Text:
