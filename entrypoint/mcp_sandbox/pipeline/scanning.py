@@ -6,8 +6,12 @@ begins when it is there, while the server is probed.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
+import stat
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from contextlib import suppress
@@ -15,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from mcp_sandbox import locate, proc
 from mcp_sandbox.errors import SandboxError
@@ -26,6 +30,10 @@ from mcp_sandbox.settings import ScannerName, Settings
 
 CHILD_ENVIRONMENT = ("PATH", "LANG", "TZ", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
 """What a scanner may see of our environment; its HOME is a folder of its own."""
+PREFIX = "mcp-sandbox-scan-"
+LOCK = "alive"
+SETTLED = 60.0
+"""Seconds after which a folder without a lock has no run."""
 LETTING_GO = 2.0
 """Seconds that scanners have to end when the run is broken off."""
 PATIENCE = 60.0
@@ -38,11 +46,15 @@ class Scanning:
 
     settings: Settings
     environment: Mapping[str, str]
-    _work: Path = field(init=False)
+    _work: Path | None = None
+    _lock: IO[bytes] | None = None
     _begun: list[tuple[Scanner, Future[ScannerRun]]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
-        self._work = Path(tempfile.mkdtemp(prefix="mcp-sandbox-scan-"))
+        if self.settings.scanners:
+            _sweep()
+            self._work = Path(tempfile.mkdtemp(prefix=PREFIX))
+            self._lock = _locked(self._work)
         return self
 
     def __exit__(
@@ -54,7 +66,10 @@ class Scanning:
         if any(not future.done() for _, future in self._begun):
             proc.end_all()
             wait([future for _, future in self._begun], LETTING_GO)
-        shutil.rmtree(self._work, ignore_errors=True)
+        if self._work is not None:
+            shutil.rmtree(self._work, ignore_errors=True)
+        if self._lock is not None:
+            self._lock.close()
 
     @property
     def requested(self) -> tuple[str, ...]:
@@ -70,7 +85,7 @@ class Scanning:
     def image_is_there(self, store: ImageStore, image: str) -> None:
         """Start what needs the image, once it is saved."""
         wanted = self._wanted(Stage.IMAGE)
-        if not wanted:
+        if not wanted or self._work is None:
             return
         saved: Future[Path] = Future()
         archive = self._work / "image.tar"
@@ -116,6 +131,7 @@ class Scanning:
         Thread(target=work, name=name, daemon=True).start()
 
     def _job(self, archive: Path | None) -> Job:
+        assert self._work is not None  # noqa: S101 - made on entering, where a scanner is wanted
         settings = self.settings
         checkout = context = None
         dockerfile = ""
@@ -145,6 +161,34 @@ class Scanning:
                 verify_secrets=settings.verify_secrets,
             ),
         )
+
+
+def _locked(folder: Path) -> IO[bytes] | None:
+    """A lock on a folder of ours, held while its run lives; ``None`` when another one has it."""
+    lock = (folder / LOCK).open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    return lock
+
+
+def _sweep() -> None:
+    """Remove the folders of runs that were killed: an image that was saved there is large."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        try:
+            about = folder.lstat()
+            if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid():
+                continue
+            if time.time() - about.st_mtime < SETTLED:
+                continue  # its run may just be about to lock it
+            lock = _locked(folder)
+        except FileNotFoundError:
+            continue  # its run has just removed it
+        if lock is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.close()
 
 
 def _result(scanner: Scanner, future: Future[ScannerRun]) -> ScannerRun:
