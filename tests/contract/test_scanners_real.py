@@ -12,6 +12,7 @@ import platform
 import shutil
 import string
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -154,6 +155,16 @@ class TestTrivy:
         assert ("DS-0005", "build, (this) one", 3) in places(
             found.issues, IssueKind.MISCONFIGURATION
         )
+
+    def test_another_server_of_the_repository_is_not_this_one(
+        self, made: Job, checkout: Path
+    ) -> None:
+        for name in ("this", "other"):
+            (checkout / name).mkdir()
+            (checkout / name / "Dockerfile").write_text("FROM debian:latest\nENV API_TOKEN=x\n")
+        one = replace(made, context=checkout / "this", dockerfile="this/Dockerfile")
+        paths = {found.path for found in ran(trivy.CHECKOUT.run(one)).issues}
+        assert paths == {"this/Dockerfile"}
 
     def test_without_a_database_the_rest_is_done(self, tmp_path: Path, checkout: Path) -> None:
         # A repository that nobody answers for: no download is tried elsewhere.

@@ -119,6 +119,7 @@ class _Scan:
             found = results(output.stdout)
             if comments.files:
                 found = self._uncommented(found, comments)
+            found = [one for one in found if self._is_built(str(one.get("Target", "")))]
         else:
             output, without = self._image(database)
             found = results(output.stdout)
@@ -134,6 +135,13 @@ class _Scan:
             disobeyed=(*self._configuration(), *comments.disobeyed),
             left_out=(*held.left_out, *comments.left_out, *_errors(output.stderr)),
         )
+
+    def _is_built(self, path: str) -> bool:
+        """Whether a file of the checkout belongs to this server: a repository may hold many."""
+        root, context = self.job.checkout, self.job.context
+        if root is None or context is None or path == self.job.dockerfile:
+            return True
+        return (root / path).is_relative_to(context)
 
     def _what(self, database: Database) -> str:
         what = ["secret"]
