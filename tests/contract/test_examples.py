@@ -19,6 +19,7 @@ from mcp_sandbox.model import (
     Finding,
     Report,
     RiskClass,
+    ScannerState,
     ToolOutcome,
     Verdict,
 )
@@ -197,7 +198,9 @@ def test_a_finding_names_the_line_that_defines_its_tool(red: Run):
 def test_nothing_is_said_of_the_vulnerable_server_that_is_not_true(red: Run):
     """Whatever else is found belongs to a hole; each was looked at by hand."""
     beyond = {
-        (one.rule, one.subject) for one in red.report.findings if one.class_ is not RiskClass.NOTE
+        (one.rule, one.subject)
+        for one in red.report.findings
+        if one.class_ is not RiskClass.NOTE and not one.tool
     } - {(proof.rule, proof.subject) for proof in HOLES.values()}
     assert beyond <= {
         # The same hole as path traversal: /proc/self/environ holds planted values.
@@ -303,5 +306,30 @@ def test_the_sarif_is_what_github_takes(colour: str, request: pytest.FixtureRequ
     run: Run = request.getfixturevalue(colour)
     document = json.loads((run.out / "results.sarif").read_text())
     assert lint(document) == []
-    results = document["runs"][0]["results"]
-    assert {one["ruleId"] for one in results} == {one.rule for one in run.report.findings}
+    told = {
+        (
+            ""
+            if made["tool"]["driver"]["name"] == "mcp-sandbox"
+            else made["tool"]["driver"]["name"],
+            one["ruleId"],
+        )
+        for made in document["runs"]
+        for one in made["results"]
+    }
+    assert run.report.observations is not None
+    whole = {
+        one.tool for one in run.report.observations.scanners if one.state is ScannerState.RAN
+    } | {""}
+    assert {"Hadolint", "Semgrep", "mcp-dockerfile"} <= whole
+    assert told == {(one.tool, one.rule) for one in run.report.findings if one.tool in whole}
+
+
+def test_semgrep_sees_the_holes_that_stand_in_the_source(red: Run):
+    found = {one.rule for one in red.report.findings if one.tool == "Semgrep"}
+    assert found >= {
+        "instruction-in-description",
+        "python-command-from-argument",
+        "python-path-from-argument",
+        "python-sql-from-argument",
+        "python-url-from-argument",
+    }
