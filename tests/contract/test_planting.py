@@ -21,7 +21,7 @@ WITH_GIT = f"""FROM {BASE}
 RUN apt-get update && apt-get install -y --no-install-recommends git && rm -rf /var/lib/apt/lists/*
 RUN useradd -m -u 1234 app && mkdir -p /srv/allow && echo mine >/srv/allow/notes.txt
 """
-GIVEN = ("/srv/allow", "/srv/absent", "/tmp/work")
+GIVEN = ("/srv/allow", "/srv/absent", "/tmp/notes")
 
 Run = Callable[..., tuple[Planted, str, dict[str, str]]]
 
@@ -114,8 +114,8 @@ def test_links_lead_out_of_folders_that_are_there_and_make_none(
     assert {path: why for path, why in unplanted.items() if path in bait.links} == {
         "/srv/absent/current": "the image has no such folder",
         "/srv/absent/latest.log": "the image has no such folder",
-        "/tmp/work/current": "/tmp is mounted over when the server starts",
-        "/tmp/work/latest.log": "/tmp is mounted over when the server starts",
+        "/tmp/notes/current": "/tmp is mounted over when the server starts",
+        "/tmp/notes/latest.log": "/tmp is mounted over when the server starts",
     }
 
 

@@ -169,7 +169,7 @@ def test_files_are_read_by_the_parser_of_their_kind(path: str) -> None:
 
 def test_more_shapes() -> None:
     token = PLANTED.values["file:/home/app/.pypirc"]
-    assert base64.urlsafe_b64decode(token[5:21]).startswith(b"\x02\x01\x08pypi.org")
+    assert base64.urlsafe_b64decode(token[5:21]).startswith(b"\x02\x01\x08pypi.")
     assert re.fullmatch(r"pypi-AgEIcHlwaS5vcmc[A-Za-z0-9-_]{70,}", token)
     key = PLANTED.values["file:/home/app/.config/backup/model-api-key"]
     assert re.fullmatch(r"sk-ant-api03-[\w-]{93}AA", key)
