@@ -7,7 +7,7 @@ import unicodedata
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -111,6 +111,8 @@ def test_what_a_command_of_ours_carries_stays_inside_it(text: str):
 @given(INJECTED)
 def test_the_runner_would_take_it_for_a_command(text: str):
     """The port of its grammar sees what the escape is for."""
+    # The runner looks at the first mark of a line only: what stands before ours may be another.
+    assume("##[" not in text or (text.count("##[") == 1 and "::" not in text))
     assert runner.commands(text)
 
 
