@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2] / "entrypoint" / PACKAGE
 LAYERS: dict[str, int] = {
     "model": 0,
     "errors": 0,
+    "background": 0,
     "endpoints": 0,
     "settings": 1,
     "interrupts": 0,

@@ -26,20 +26,6 @@ from mcp_sandbox.errors import (
 from mcp_sandbox.model import Finding, Report, Verdict
 from mcp_sandbox.settings import Settings
 
-EXIT_CODES = {
-    Verdict.PASS: ExitCode.PASS,
-    Verdict.FAIL: ExitCode.GATE_FAILED,
-    Verdict.INCONCLUSIVE: ExitCode.INFRASTRUCTURE,
-    Verdict.ERROR: ExitCode.INFRASTRUCTURE,
-}
-
-CHILD_ENVIRONMENT = (
-    *("PATH", "HOME", "LANG", "TZ", "DOCKER_CONFIG"),
-    *("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"),
-)
-"""What child processes may see of the runner's environment: no token, no input, nothing of
-GitHub's."""
-
 STATE = "run"
 MIN_MASKED = 8
 """Characters: masking a shorter value would only blank out words of the log."""
@@ -64,7 +50,9 @@ def run(environment: Mapping[str, str], log: Log) -> int:
         settings, run_id = _prepare(environment, workspace, files, log)
         progress = Progress(log)
         try:
-            outcome = pipeline.scan(settings, progress, _children(environment), run_id=run_id)
+            outcome = pipeline.scan(
+                settings, progress, pipeline.child_environment(environment), run_id=run_id
+            )
         finally:
             progress.close()
         report, failure = outcome.report, outcome.failure
@@ -79,7 +67,7 @@ def run(environment: Mapping[str, str], log: Log) -> int:
     files.summarise(_summary(settings, report, failure))
     if failure is not None:
         return failure.exit_code
-    return EXIT_CODES[report.verdict] if report else ExitCode.INFRASTRUCTURE
+    return pipeline.EXIT_CODES[report.verdict] if report else ExitCode.INFRASTRUCTURE
 
 
 def _prepare(
@@ -120,10 +108,6 @@ def _own_image(docker_host: str | None) -> str:
             return pipeline.image_of(docker_host, marker.name)
         except EngineUnavailable:
             return ""  # the scan will say so, and write its report
-
-
-def _children(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: environment[name] for name in CHILD_ENVIRONMENT if name in environment}
 
 
 def _summary(

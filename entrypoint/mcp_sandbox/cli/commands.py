@@ -15,22 +15,10 @@ from rich.text import Text
 from mcp_sandbox import __version__, pipeline
 from mcp_sandbox.cli.options import JUDGING, scan_options
 from mcp_sandbox.cli.printing import STYLE, Paper, print_answer, print_rule, printing
-from mcp_sandbox.cli.progress import LiveProgress, PlainProgress, QuietProgress
+from mcp_sandbox.cli.progress import LiveProgress, PlainProgress
 from mcp_sandbox.errors import BadInput, ExitCode
-from mcp_sandbox.model import Verdict
 from mcp_sandbox.report.escape import terminal
 from mcp_sandbox.settings import Settings, load
-
-EXIT_CODES = {
-    Verdict.PASS: ExitCode.PASS,
-    Verdict.FAIL: ExitCode.GATE_FAILED,
-    Verdict.INCONCLUSIVE: ExitCode.INFRASTRUCTURE,
-    Verdict.ERROR: ExitCode.INFRASTRUCTURE,
-}
-
-PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
-BUILD_ENVIRONMENT = ("PATH", "HOME", "LANG", "TZ", "DOCKER_CONFIG", *PROXIES)
-"""What the processes of build and scanners may see of our environment."""
 
 SERVER_ARGUMENTS = f"{__name__}.server_arguments"
 
@@ -106,18 +94,18 @@ def scan(here: click.Context, /, quiet: bool, as_json: bool, **options: Any) -> 
     given["args"] = here.meta.get(SERVER_ARGUMENTS, ())
     given.setdefault("docker_host", os.environ.get("DOCKER_HOST"))
     settings = load(given)
-    environment = {name: os.environ[name] for name in BUILD_ENVIRONMENT if name in os.environ}
+    environment = pipeline.child_environment(os.environ)
     outcome = _scan(settings, environment, quiet=quiet)
     print_answer(outcome.report, as_json=as_json, folder=settings.out)
     if outcome.failure is not None:
         raise outcome.failure
-    return EXIT_CODES[outcome.report.verdict]
+    return pipeline.EXIT_CODES[outcome.report.verdict]
 
 
 def _scan(settings: Settings, environment: Mapping[str, str], *, quiet: bool) -> pipeline.Outcome:
     console = Paper(stderr=True)
     if quiet:
-        return pipeline.scan(settings, QuietProgress(), environment)
+        return pipeline.scan(settings, pipeline.Unobserved(), environment)
     if not console.is_terminal:
         return pipeline.scan(settings, PlainProgress(console), environment)
     with LiveProgress(console) as live:
@@ -146,7 +134,7 @@ def judge(
         fail_on=settings.fail_on,
     )
     print_answer(report, as_json=as_json, folder=None)
-    return EXIT_CODES[report.verdict]
+    return pipeline.EXIT_CODES[report.verdict]
 
 
 @cli.command()

@@ -29,16 +29,6 @@ class PlainProgress:
         """Calls are too many to print."""
 
 
-class QuietProgress:
-    """Says nothing."""
-
-    def phase(self, name: str) -> None:
-        """Say nothing."""
-
-    def doing(self, what: str) -> None:
-        """Say nothing."""
-
-
 class LiveProgress:
     """A line with the phase, what is being done, and the time."""
 

@@ -16,7 +16,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from mcp_sandbox import __version__, locate, planted, rules
-from mcp_sandbox.errors import Fault, Interrupted, NothingToRun, OutputFailed, SandboxError
+from mcp_sandbox.errors import (
+    ExitCode,
+    Fault,
+    Interrupted,
+    NothingToRun,
+    OutputFailed,
+    SandboxError,
+)
 from mcp_sandbox.image import ImageStore
 from mcp_sandbox.model import (
     ImageFacts,
@@ -32,8 +39,8 @@ from mcp_sandbox.model import (
 )
 from mcp_sandbox.pipeline.judging import judge, rejudge, rendered, rule_infos, unfinished
 from mcp_sandbox.pipeline.results import REPORT, SARIF, SUMMARY, Results
-from mcp_sandbox.pipeline.running import Held, Observer, Tools
-from mcp_sandbox.pipeline.scanning import Scanning
+from mcp_sandbox.pipeline.running import Held, Observer, Tools, Unobserved
+from mcp_sandbox.pipeline.scanning import PROXIES, Scanning
 from mcp_sandbox.pipeline.sessions import hold, unanswered
 from mcp_sandbox.pipeline.upkeep import Check, clean, examine, image_of
 from mcp_sandbox.probe.hostile import Targets
@@ -43,9 +50,12 @@ from mcp_sandbox.sandbox import Engine, Sandbox
 from mcp_sandbox.settings import Settings
 
 __all__ = [
+    "EXIT_CODES",
     "Check",
     "Observer",
     "Outcome",
+    "Unobserved",
+    "child_environment",
     "clean",
     "examine",
     "image_of",
@@ -55,6 +65,18 @@ __all__ = [
     "rule_infos",
     "scan",
 ]
+
+EXIT_CODES = {
+    Verdict.PASS: ExitCode.PASS,
+    Verdict.FAIL: ExitCode.GATE_FAILED,
+    Verdict.INCONCLUSIVE: ExitCode.INFRASTRUCTURE,
+    Verdict.ERROR: ExitCode.INFRASTRUCTURE,
+}
+"""How a front door ends, by the verdict."""
+
+CHILD_ENVIRONMENT = ("PATH", "HOME", "LANG", "TZ", "DOCKER_CONFIG", *PROXIES)
+"""What the processes of build and scanners may see of ours: no token, no input, nothing of
+GitHub's."""
 
 SWEEP_AGE = 3600
 """Seconds after its announced end at which another run's leftovers may be removed."""
@@ -133,6 +155,11 @@ class Outcome:
     report: Report
     failure: SandboxError | None = None
     """What broke the run off, or kept the server from ever answering."""
+
+
+def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of a front door's environment ``scan`` may be given."""
+    return {name: environment[name] for name in CHILD_ENVIRONMENT if name in environment}
 
 
 def scan(

@@ -44,7 +44,7 @@ class Observer(Protocol):
 
 
 class Unobserved:
-    """The observer of what is done beside the main session: there is one line of progress."""
+    """The observer of a quiet run, and of what is done beside the main session."""
 
     def phase(self, name: str) -> None:
         """Say nothing."""

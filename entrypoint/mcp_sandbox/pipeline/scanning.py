@@ -17,18 +17,18 @@ from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
 from types import TracebackType
 from typing import IO, Self
 
-from mcp_sandbox import locate, proc
+from mcp_sandbox import background, locate, proc
 from mcp_sandbox.errors import SandboxError
 from mcp_sandbox.image import ImageStore
 from mcp_sandbox.model import ScannerRun, ScannerState
 from mcp_sandbox.scanners import SCANNERS, Job, Scanner, ScannerOptions, Stage, merged
 from mcp_sandbox.settings import ScannerName, Settings
 
-CHILD_ENVIRONMENT = ("PATH", "LANG", "TZ", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
+PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
+SCANNER_ENVIRONMENT = ("PATH", "LANG", "TZ", *PROXIES)
 """What a scanner may see of our environment; its HOME is a folder of its own."""
 PREFIX = "mcp-sandbox-scan-"
 LOCK = "alive"
@@ -87,24 +87,20 @@ class Scanning:
         wanted = self._wanted(Stage.IMAGE)
         if not wanted or self._work is None:
             return
-        saved: Future[Path] = Future()
         archive = self._work / "image.tar"
+        saved = background.begin("save", lambda: store.save(image, archive))
 
-        def save() -> None:
-            try:
-                store.save(image, archive)
-                saved.set_result(archive)
-            except BaseException as error:  # noqa: BLE001 - raised again by who needs the file
-                saved.set_exception(error)
+        def job() -> Job:
+            saved.result()
+            return self._job(archive)
 
-        Thread(target=save, name="mcp-sandbox-save", daemon=True).start()
         for scanner in wanted:
-            self._start(scanner, lambda: self._job(saved.result()))
+            self._start(scanner, job)
 
     def results(self) -> tuple[ScannerRun, ...]:
         """What every scanner brought; waits for those that still run."""
         wait([future for _, future in self._begun], self.settings.scanner_timeout + PATIENCE)
-        return merged([_result(scanner, future) for scanner, future in self._begun])
+        return self.so_far()
 
     def so_far(self) -> tuple[ScannerRun, ...]:
         """The same of a run that was broken off, without waiting."""
@@ -118,17 +114,8 @@ class Scanning:
         ]
 
     def _start(self, scanner: Scanner, job: Callable[[], Job]) -> None:
-        future: Future[ScannerRun] = Future()
+        future = background.begin(scanner.name.lower(), lambda: scanner.run(job()))
         self._begun.append((scanner, future))
-
-        def work() -> None:
-            try:
-                future.set_result(scanner.run(job()))
-            except BaseException as error:  # noqa: BLE001 - raised again where the results are read
-                future.set_exception(error)
-
-        name = f"mcp-sandbox-{scanner.name.lower()}"
-        Thread(target=work, name=name, daemon=True).start()
 
     def _job(self, archive: Path | None) -> Job:
         assert self._work is not None  # noqa: S101 - made on entering, where a scanner is wanted
@@ -142,7 +129,7 @@ class Scanning:
             with suppress(ValueError):
                 dockerfile = path.resolve().relative_to(checkout).as_posix()
         ours = self.environment
-        seen = {name: ours[name] for name in CHILD_ENVIRONMENT if name in ours}
+        seen = {name: ours[name] for name in SCANNER_ENVIRONMENT if name in ours}
         return Job(
             checkout=checkout,
             context=context,

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from threading import Thread
 
+from mcp_sandbox import background
 from mcp_sandbox.errors import SandboxError, ServerNotStarted
 from mcp_sandbox.model import (
     Era,
@@ -212,16 +212,11 @@ def _hold_at_once(tools: Tools, chains: list[_Chain], held: Held) -> None:
             except IndexError:
                 return
             begun.append(future)
-            try:
-                chain.run()
-                future.set_result(None)
-            except BaseException as error:  # noqa: BLE001 - raised again by whoever waits for it
-                future.set_exception(error)
+            background.settle(future, chain.run)
 
     try:
         for number in range(1, 1 + min(tools.settings.jobs, len(chains))):
-            # Daemons: who breaks a run off does not wait for a session that cannot be reached.
-            Thread(target=work, name=f"mcp-sandbox-session-{number}", daemon=True).start()
+            background.thread(f"session-{number}", work).start()
         futures[0].result()
         if len(chains) > 1:
             tools.observer.phase("probe: beside")

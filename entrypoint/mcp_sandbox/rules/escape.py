@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mcp_sandbox.model import Act, Confidence, Evidence, KernelEvent, RiskClass, RuleInfo, Tracing
+from mcp_sandbox.model import Act, Evidence, KernelEvent, RiskClass, RuleInfo, Tracing
 from mcp_sandbox.rules import witnessed
 from mcp_sandbox.rules.context import Context, Did
 from mcp_sandbox.rules.registry import Hit, rule
 from mcp_sandbox.rules.surfaces import quote
-from mcp_sandbox.rules.witnessed import OK, short
+from mcp_sandbox.rules.witnessed import OK, short, tried
 
 C, H, N = RiskClass.CRITICAL, RiskClass.HIGH, RiskClass.NOTE
 
@@ -80,7 +80,7 @@ def _persistence_attempt(context: Context) -> Iterator[Hit]:
         for path in _paths(event):
             what = next((name for name, where in _PERSISTENT if where.search(path)), "")
             if what and not _named(did, path):
-                yield _hit(did, what, f"“{quote(path, 160)}” ({what})", "change", H)
+                yield tried(did, what, f"to change “{quote(path, 160)}” ({what})", H)
                 break
 
 
@@ -97,25 +97,6 @@ def _paths(event: KernelEvent) -> tuple[str, ...]:
 
 def _named(did: Did, path: str) -> bool:
     return did.made is not None and witnessed.names_path(did.made, path)
-
-
-def _hit(did: Did, fact: str, what: str, verb: str, class_: RiskClass) -> Hit:
-    event, made = did.event, did.made
-    refused = event.result != OK
-    return Hit(
-        subject=did.subject,
-        pointer=made.call.parameter if made and class_ is not N else "",
-        fact=fact,
-        message=f"“{quote(event.program or 'the server', 80)}” tried to {verb} {what}"
-        + (", unasked" if made is None else "")
-        + (f"; the kernel refused ({event.result})." if refused else "; the kernel did it."),
-        class_=class_,
-        confidence=Confidence.MEDIUM if class_ is N else Confidence.HIGH,
-        evidence=Evidence.E4 if refused else None,
-        session=did.session,
-        calls=(made.call,) if made else (),
-        kernel=(event,),
-    )
 
 
 # --- the machine around the container -------------------------------------------------------------
@@ -179,7 +160,7 @@ def _container_escape_attempt(context: Context) -> Iterator[Hit]:
             class_ = N if speaks and class_ is H else class_
         elif did.event.act is Act.NAMESPACE and short(did.event.program) in _SANDBOXERS:
             class_ = N
-        yield _hit(did, what, f"{what}, “{quote(did.event.object, 120)}”", "reach for", class_)
+        yield tried(did, what, f"to reach for {what}, “{quote(did.event.object, 120)}”", class_)
 
 
 def _speaks_of_containers(context: Context) -> bool:

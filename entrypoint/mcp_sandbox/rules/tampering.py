@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from mcp_sandbox.model import (
     Act,
-    Confidence,
     Evidence,
     KernelEvent,
     RiskClass,
@@ -20,7 +19,7 @@ from mcp_sandbox.rules import witnessed
 from mcp_sandbox.rules.context import Context, Did
 from mcp_sandbox.rules.registry import Hit, rule
 from mcp_sandbox.rules.surfaces import quote
-from mcp_sandbox.rules.witnessed import OK, OURS, short
+from mcp_sandbox.rules.witnessed import OK, OURS, short, tried
 
 C, H, N = RiskClass.CRITICAL, RiskClass.HIGH, RiskClass.NOTE
 
@@ -65,7 +64,9 @@ def _trace_evasion(context: Context) -> Iterator[Hit]:
     for did in context.did:
         what, class_ = _tampering(did)
         if what:
-            yield _hit(did, what, class_)
+            event = did.event
+            touched = " ".join(part for part in (event.object, event.detail) if part)
+            yield tried(did, what, f"{what}: “{quote(touched, 120)}”", class_)
     for arrival in context.arrived:
         if arrival.event.kind is SinkKind.TAMPER:
             made = arrival.made
@@ -122,22 +123,3 @@ def _files(did: Did, done: RiskClass) -> tuple[str, RiskClass]:
     if event.object.startswith(OURS) and event.act in _CHANGES:
         return "the tracer's files", done
     return "", N
-
-
-def _hit(did: Did, what: str, class_: RiskClass) -> Hit:
-    event, made = did.event, did.made
-    refused = event.result != OK
-    return Hit(
-        subject=did.subject,
-        pointer=made.call.parameter if made and class_ is not N else "",
-        fact=what,
-        message=f"“{quote(event.program or 'the server', 80)}” tried {what}: "
-        f"“{quote(' '.join(part for part in (event.object, event.detail) if part), 120)}”"
-        + (f"; the kernel refused ({event.result})." if refused else "."),
-        class_=class_,
-        confidence=Confidence.MEDIUM if class_ is N else Confidence.HIGH,
-        evidence=Evidence.E4 if refused else None,
-        session=did.session,
-        calls=(made.call,) if made else (),
-        kernel=(event,),
-    )

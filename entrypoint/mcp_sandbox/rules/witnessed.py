@@ -13,10 +13,21 @@ import shlex
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from urllib.parse import unquote
 
-from mcp_sandbox.model import RISK_ORDER, Act, CallStatus, KernelEvent, Session, SinkEvent
+from mcp_sandbox.model import (
+    RISK_ORDER,
+    Act,
+    CallStatus,
+    Confidence,
+    Evidence,
+    KernelEvent,
+    RiskClass,
+    Session,
+    SinkEvent,
+)
 from mcp_sandbox.rules.context import VALID, Context, Did, Made
 from mcp_sandbox.rules.registry import Hit
 from mcp_sandbox.rules.replies import said, sent
+from mcp_sandbox.rules.surfaces import quote
 
 OK = "ok"
 OURS = "/.mcp-sandbox/"
@@ -225,3 +236,27 @@ def told_once(hits: Iterable[Hit]) -> Iterator[Hit]:
 
 def _rank(hit: Hit) -> int:
     return RISK_ORDER.index(hit.class_) if hit.class_ else 0
+
+
+def tried(did: Did, fact: str, what: str, class_: RiskClass) -> Hit:
+    """A hit on one kernel event: that a program tried ``what``, and how the kernel took it.
+
+    A note is no risk, and so names no parameter.
+    """
+    event, made = did.event, did.made
+    refused = event.result != OK
+    note = class_ is RiskClass.NOTE
+    return Hit(
+        subject=did.subject,
+        pointer=made.call.parameter if made and not note else "",
+        fact=fact,
+        message=f"“{quote(event.program or 'the server', 80)}” tried {what}"
+        + (", unasked" if made is None else "")
+        + (f"; the kernel refused ({event.result})." if refused else "; the kernel did it."),
+        class_=class_,
+        confidence=Confidence.MEDIUM if note else Confidence.HIGH,
+        evidence=Evidence.E4 if refused else None,
+        session=did.session,
+        calls=(made.call,) if made else (),
+        kernel=(event,),
+    )

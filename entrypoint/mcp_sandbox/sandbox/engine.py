@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -22,7 +21,7 @@ import docker
 import docker.errors
 import requests.exceptions
 
-from mcp_sandbox import interrupts
+from mcp_sandbox import background, interrupts
 from mcp_sandbox.errors import EngineFailed, EngineUnavailable
 from mcp_sandbox.model import EXPIRES_LABEL, ROLE_LABEL, RUN_LABEL
 
@@ -74,13 +73,7 @@ class Making:
             answer.cancel()
             raise EngineFailed("The run is broken off: nothing more is started.")
 
-        def work() -> None:
-            try:
-                answer.set_result(ask())
-            except BaseException as error:  # noqa: BLE001 - raised again where it was asked for
-                answer.set_exception(error)
-
-        thread = threading.Thread(target=work, name="mcp-sandbox-make", daemon=True)
+        thread = background.thread("make", lambda: background.settle(answer, ask))
         try:
             with interrupts.held():
                 thread.start()

@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mcp_sandbox import pipeline
 from mcp_sandbox.action import event as events
 from mcp_sandbox.action import files
 from mcp_sandbox.action.log import MAX_ANNOTATIONS, Log, Progress
-from mcp_sandbox.action.step import SHOWN_FINDINGS, _answer, _children
+from mcp_sandbox.action.step import SHOWN_FINDINGS, _answer
 from mcp_sandbox.errors import BadInput
 from mcp_sandbox.model import Location
 from mcp_sandbox.pipeline.scanning import Scanning
@@ -230,7 +231,7 @@ def test_children_see_nothing_of_the_runner(tmp_path: Path):
         "GIT_SSH_COMMAND": "x",
         "STATE_run": "t",
     }
-    children = _children(ours)
+    children = pipeline.child_environment(ours)
     assert children == {"PATH": "p", "HOME": "h"}
     # Even if they did, a scanner takes its own choice of it.
     for handed in (children, ours):
