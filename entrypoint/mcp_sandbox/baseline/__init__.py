@@ -1,0 +1,1 @@
+"""The lock file of behaviour: taken from a run, written, read, found, compared."""
