@@ -17,12 +17,12 @@ from mcp_sandbox.model import (
     REPRODUCTION_IMAGE,
     Evidence,
     Finding,
-    Report,
     RiskClass,
     ScannerState,
     ToolOutcome,
     Verdict,
 )
+from mcp_sandbox.model.answer import Report
 from mcp_sandbox.report import json as report_json
 from mcp_sandbox.sandbox import Engine
 from support import replay as show

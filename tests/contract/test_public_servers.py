@@ -23,12 +23,12 @@ from mcp_sandbox.model import (
     ItemKind,
     Moment,
     Relaxation,
-    Report,
     RiskClass,
     ToolOutcome,
     Tracing,
     Verdict,
 )
+from mcp_sandbox.model.answer import Report
 from mcp_sandbox.report import json as report_json
 from mcp_sandbox.sandbox import Engine
 from support.sarif_lint import lint

@@ -14,7 +14,12 @@ from typing import Any
 import pytest
 from jsonschema import Draft4Validator
 
-from mcp_sandbox.model import Report, ScannerRun, ScannerState, Verdict
+from mcp_sandbox.model import (
+    ScannerRun,
+    ScannerState,
+    Verdict,
+)
+from mcp_sandbox.model.answer import Report
 from mcp_sandbox.report import sarif
 from unit.report_samples import (
     CHECKOUT,

@@ -14,11 +14,11 @@ from mcp_sandbox.model import (
     LaunchFacts,
     Observations,
     Relaxation,
-    Report,
     Session,
     Transcript,
     Verdict,
 )
+from mcp_sandbox.model.answer import Report
 from mcp_sandbox.probe.inputs import Targets
 from mcp_sandbox.probe.plan import Plan
 from mcp_sandbox.probe.session import run

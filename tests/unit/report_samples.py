@@ -36,7 +36,6 @@ from mcp_sandbox.model import (
     Moment,
     Observations,
     Relaxation,
-    Report,
     RiskClass,
     RuleInfo,
     RunFacts,
@@ -55,6 +54,7 @@ from mcp_sandbox.model import (
     Verdict,
     Window,
 )
+from mcp_sandbox.model.answer import Report
 
 CHECKOUT = {
     "server/tools.py": (

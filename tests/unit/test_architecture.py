@@ -16,7 +16,6 @@ LAYERS: dict[str, int] = {
     "errors": 0,
     "background": 0,
     "endpoints": 0,
-    "locked": 1,
     "settings": 1,
     "interrupts": 0,
     "proc": 1,

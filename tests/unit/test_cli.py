@@ -15,13 +15,14 @@ import jsonschema
 import pytest
 
 from mcp_sandbox.errors import BadInput
-from mcp_sandbox.model import SCHEMA_VERSION
+from mcp_sandbox.model.answer import SCHEMA_VERSION
 from mcp_sandbox.pipeline import rule_infos
 from mcp_sandbox.report import json as report_json
 from mcp_sandbox.settings import Settings, load, option
 from support.front_door import PROMISED, Done, Door, Running
 from unit.report_samples import sample_report
 
+NEWER = SCHEMA_VERSION + 1
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_bytes())
 
 
@@ -311,7 +312,10 @@ def test_judge_needs_no_engine(door: Door, saved: Path):
         (lambda at: at.write_text("[1]"), "not a report"),
         (lambda at: at.write_bytes(b"\xff\xfe"), "not whole JSON"),
         (lambda at: at.write_text("[" * 100_000), "not whole JSON"),
-        (lambda at: change(at, schema_version=SCHEMA_VERSION + 1), "schema version 2"),
+        (
+            lambda at: change(at, schema_version=SCHEMA_VERSION + 1),
+            f"schema version {SCHEMA_VERSION + 1}",
+        ),
         (lambda at: change(at, unknown=1), "damaged"),
         (lambda at: change(at, score="high"), "damaged at score"),
         (lambda at: change(at, observations=None), "holds no observations"),

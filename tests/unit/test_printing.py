@@ -8,7 +8,11 @@ from dataclasses import replace
 from rich.console import Console
 
 from mcp_sandbox.cli.printing import print_report
-from mcp_sandbox.model import COMPLETE, Coverage, Report
+from mcp_sandbox.model import (
+    COMPLETE,
+    Coverage,
+)
+from mcp_sandbox.model.answer import Report
 from unit.report_samples import sample_report
 
 

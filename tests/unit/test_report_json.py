@@ -7,6 +7,7 @@ import dataclasses
 import json
 import typing
 from collections.abc import Iterator
+from datetime import date
 from enum import Enum
 from types import NoneType, UnionType
 from typing import Any
@@ -18,7 +19,10 @@ from jsonschema import Draft202012Validator
 
 from mcp_sandbox import model
 from mcp_sandbox.errors import ReportUnreadable
-from mcp_sandbox.model import SCHEMA_VERSION, VOLATILE, Identity, Report
+from mcp_sandbox.model import (
+    Identity,
+)
+from mcp_sandbox.model.answer import SCHEMA_VERSION, VOLATILE, Report
 from mcp_sandbox.report import json as report_json
 from unit.report_samples import HOSTILE, hostile_report, sample_report
 
@@ -29,7 +33,14 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXT, inner, max_size=2),
     max_leaves=4,
 )
-SCALARS = {Any: JSON, str: TEXT, bool: st.booleans(), int: st.integers(), float: NUMBERS}
+SCALARS = {
+    Any: JSON,
+    str: TEXT,
+    bool: st.booleans(),
+    int: st.integers(),
+    float: NUMBERS,
+    date: st.dates(),
+}
 
 
 def values_of(hint: Any) -> st.SearchStrategy[Any]:  # noqa: PLR0911 - one per kind of type
@@ -281,7 +292,7 @@ def test_the_schema_is_one_and_describes_fields():
         lambda document: document.pop("limits"),
         lambda document: document["findings"][0].pop("class"),
         lambda document: document["coverage"].update(tools=[]),
-        lambda document: document.update(schema_version=2),
+        lambda document: document.update(schema_version=SCHEMA_VERSION + 1),
     ],
 )
 def test_the_schema_bites(spoil):

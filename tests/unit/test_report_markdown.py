@@ -13,12 +13,12 @@ from mcp_sandbox.model import (
     Coverage,
     Location,
     Relaxation,
-    Report,
     StartAttempt,
     ToolCoverage,
     ToolOutcome,
     Verdict,
 )
+from mcp_sandbox.model.answer import Report
 from mcp_sandbox.report import markdown
 from mcp_sandbox.report.markdown import MAX_DETAILS, MAX_ROWS, Safe
 from unit.report_samples import HOSTILE, RULES, finding, hostile_report, sample_report

@@ -14,12 +14,12 @@ import sarif_om as om
 from mcp_sandbox.model import (
     Location,
     Profile,
-    Report,
     RiskClass,
     ScannerRun,
     ScannerState,
     Verdict,
 )
+from mcp_sandbox.model.answer import Report
 from mcp_sandbox.report import sarif
 from mcp_sandbox.report.rolling_hash import line_hashes
 from mcp_sandbox.report.sarif_json import document

@@ -13,7 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_sandbox.errors import OutputFailed
-from mcp_sandbox.model import Report, RiskClass, Verdict
+from mcp_sandbox.model import (
+    RiskClass,
+    Verdict,
+)
+from mcp_sandbox.model.answer import Report
 from mcp_sandbox.report import escape
 
 MAX_SUMMARY = 900 * 1024

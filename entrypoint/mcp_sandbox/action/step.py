@@ -23,7 +23,11 @@ from mcp_sandbox.errors import (
     Interrupted,
     SandboxError,
 )
-from mcp_sandbox.model import Finding, Report, Verdict
+from mcp_sandbox.model import (
+    Finding,
+    Verdict,
+)
+from mcp_sandbox.model.answer import Report
 from mcp_sandbox.settings import Settings
 
 STATE = "run"

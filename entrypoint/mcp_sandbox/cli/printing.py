@@ -13,7 +13,14 @@ from rich.text import Text
 
 from mcp_sandbox import pipeline
 from mcp_sandbox.errors import OutputFailed
-from mcp_sandbox.model import COMPLETE, Finding, Report, RiskClass, RuleInfo, Verdict
+from mcp_sandbox.model import (
+    COMPLETE,
+    Finding,
+    RiskClass,
+    RuleInfo,
+    Verdict,
+)
+from mcp_sandbox.model.answer import Report
 from mcp_sandbox.report.escape import terminal
 
 STYLE = {

@@ -31,12 +31,12 @@ from mcp_sandbox.model import (
     Json,
     Location,
     Observations,
-    Report,
     RuleInfo,
     RunFacts,
     ScannerRun,
     Verdict,
 )
+from mcp_sandbox.model.answer import Report
 from mcp_sandbox.pipeline.judging import judge, rejudge, rendered, rule_infos, unfinished
 from mcp_sandbox.pipeline.results import REPORT, SARIF, SUMMARY, Results
 from mcp_sandbox.pipeline.running import Held, Observer, Tools, Unobserved

@@ -14,10 +14,10 @@ from mcp_sandbox.model import (
     Finding,
     Observations,
     Profile,
-    Report,
     RuleInfo,
     Verdict,
 )
+from mcp_sandbox.model.answer import Report
 from mcp_sandbox.report import json as report_json
 
 

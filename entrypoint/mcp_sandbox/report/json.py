@@ -17,6 +17,7 @@ import inspect
 import json
 import math
 from collections.abc import Mapping
+from datetime import date
 from functools import cache
 from typing import Any
 
@@ -24,7 +25,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from mcp_sandbox import model
 from mcp_sandbox.errors import ReportUnreadable
-from mcp_sandbox.model import SCHEMA_VERSION, VOLATILE, Report
+from mcp_sandbox.model import answer, locked
+from mcp_sandbox.model.answer import SCHEMA_VERSION, VOLATILE, Report
 
 MAX_BYTES = 256 * 2**20
 """The largest ``report.json`` that ``load`` takes."""
@@ -67,7 +69,7 @@ def load(data: bytes) -> Report:
 def drop_volatile(document: Any) -> Any:
     """A parsed ``report.json`` without what may differ between two runs of one image.
 
-    The argument is left as it is. Paths are those of ``model.VOLATILE``.
+    The argument is left as it is. Paths are those of ``answer.VOLATILE``.
     """
     kept = document
     for path in VOLATILE:
@@ -81,7 +83,7 @@ def comparable(report: Report) -> bytes:
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of ``report.json``, made from the types and docstrings of ``model``.
+    """JSON Schema (2020-12) of ``report.json``, from the types and docstrings of our facts.
 
     ``x-volatile`` lists the paths of the fields that may differ between two runs of one image.
     """
@@ -112,7 +114,7 @@ def _canonical(document: Any) -> bytes:
 
 def _plain(value: Any, depth: int = 0) -> Any:
     """Only what JSON can carry; see the module's docstring for what is changed."""
-    if isinstance(value, str):  # the enums of the model among them
+    if isinstance(value, str | date):  # the enums of the model among them
         return str(value).encode("utf-8", "backslashreplace").decode()
     if isinstance(value, float):
         return _number(value)
@@ -170,9 +172,10 @@ def _without(node: Any, steps: list[str]) -> Any:
 
 @cache
 def _field_docs() -> dict[str, dict[str, str]]:
-    """Class -> field -> the string that stands below the field in ``model``'s source."""
+    """Class -> field -> the string that stands below the field in its source."""
     found: dict[str, dict[str, str]] = {}
-    for node in ast.parse(inspect.getsource(model)).body:
+    sources = (inspect.getsource(module) for module in (model, locked, answer))
+    for node in (node for source in sources for node in ast.parse(source).body):
         if not isinstance(node, ast.ClassDef):
             continue
         for statement, below in zip(node.body, node.body[1:], strict=False):

@@ -26,10 +26,10 @@ from mcp_sandbox.model import (
     RISK_ORDER,
     Finding,
     Relaxation,
-    Report,
     RuleInfo,
     Verdict,
 )
+from mcp_sandbox.model.answer import Report
 from mcp_sandbox.report import escape
 from mcp_sandbox.report.order import live, suppressed
 

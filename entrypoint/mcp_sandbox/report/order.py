@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from mcp_sandbox.model import RISK_ORDER, Finding, Report
+from mcp_sandbox.model import (
+    RISK_ORDER,
+    Finding,
+)
+from mcp_sandbox.model.answer import Report
 
 
 def worst_first(finding: Finding) -> tuple[int, str, str, str]:

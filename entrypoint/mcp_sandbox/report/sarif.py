@@ -32,13 +32,13 @@ from mcp_sandbox.model import (
     Issue,
     Location,
     Profile,
-    Report,
     RiskClass,
     RuleInfo,
     ScannerRun,
     ScannerState,
     Verdict,
 )
+from mcp_sandbox.model.answer import Report
 from mcp_sandbox.report import escape
 from mcp_sandbox.report.order import live, worst_first
 from mcp_sandbox.report.rolling_hash import line_hashes

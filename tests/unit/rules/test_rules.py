@@ -16,10 +16,10 @@ from mcp_sandbox.model import (
     Location,
     Observations,
     Profile,
-    Report,
     RiskClass,
     Verdict,
 )
+from mcp_sandbox.model.answer import Report
 from mcp_sandbox.report import json as report_json
 from mcp_sandbox.rules import ALL, evaluate
 from mcp_sandbox.rules.context import Context

@@ -8,7 +8,6 @@ right to do so has accepted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -124,7 +123,7 @@ class Lock:
     instructions: str = ""
     items: tuple[Item, ...] = ()
     """Sorted by kind and name."""
-    behaviour: Mapping[str, Behaviour] = field(default_factory=dict)
+    behaviour: dict[str, Behaviour] = field(default_factory=dict)
     """``start-up``, ``idle``, ``tools/NAME``… -> what was done there; empty ones are left out."""
     launch: Launch = Launch()
     ceilings: Ceilings = Ceilings()
@@ -150,7 +149,7 @@ class Taken:
     """A lock that was just taken, with the evidence of each behaviour."""
 
     lock: Lock
-    seen: Mapping[tuple[str, str, str], Sighting] = field(default_factory=dict)
+    seen: dict[tuple[str, str, str], Sighting] = field(default_factory=dict)
     """(Subject, field of ``Behaviour``, value) -> the first time."""
     incomplete: tuple[str, ...] = ()
     """Why it must not become a lock file, one sentence each; empty when it may."""
@@ -248,7 +247,7 @@ class Baseline:
     """The checkout has no lock file, and the base branch has one."""
     path: str = ""
     """Of the lock file, relative to the repository's root; empty when it is not in one."""
-    lines: Mapping[str, int] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
     """Subject -> its line in the lock file of the checkout."""
 
 
@@ -307,5 +306,5 @@ class Policy:
     accept: tuple[Acceptance, ...] = ()
     allow: tuple[Permission, ...] = ()
     classes: tuple[ClassOverride, ...] = ()
-    settings: Mapping[str, Json] = field(default_factory=dict)
+    settings: dict[str, Json] = field(default_factory=dict)
     """Settings of gate and launch by their field names in ``Settings``, not yet validated."""

@@ -17,8 +17,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-SCHEMA_VERSION = 1
-
 Json = Any
 """Any value that ``json.loads`` returns."""
 
@@ -953,53 +951,3 @@ class RunFacts:
     seconds: float = 0.0
     phases: dict[str, float] = field(default_factory=dict)
     """Phase -> seconds."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """The whole answer; ``report.json`` is this type, serialised."""
-
-    verdict: Verdict
-    score: float | None
-    multiplier_class: str
-    """``critical``, ``high``, ``medium``, ``clean``; empty when there is no score."""
-    score_detail: ScoreDetail | None
-    gate: tuple[GateCondition, ...]
-    findings: tuple[Finding, ...]
-    coverage: Coverage
-    observations: Observations | None
-    profile: Profile = Profile.DEFAULT
-    seed: int = 0
-    drift: tuple[Finding, ...] | None = None
-    """``None``: nothing was compared."""
-    error: str = ""
-    """Why the run broke off; empty when it did not."""
-    versions: dict[str, str] = field(default_factory=dict)
-    limits: tuple[str, ...] = ()
-    """What a bound kept out of this report, one sentence each."""
-    run: RunFacts = RunFacts()
-    schema_version: int = SCHEMA_VERSION
-
-
-VOLATILE: tuple[str, ...] = (
-    "run",
-    "versions",
-    "observations.image.id",
-    "observations.sessions[].container.cgroup",
-    "observations.sessions[].container.kernel",
-    "observations.sessions[].container.sink",
-    "observations.sessions[].container.stderr",
-    "observations.sessions[].container.stderr_bytes",
-    "observations.sessions[].container.tmpfs[].text",
-    "observations.sessions[].container.tmpfs[].size",
-    "observations.sessions[].transcript.calls[].reply",
-    "observations.sessions[].transcript.calls[].reply_bytes",
-    "observations.sessions[].transcript.calls[].line",
-    "observations.sessions[].transcript.calls[].answer",
-    "observations.sessions[].transcript.calls[].milliseconds",
-    "observations.sessions[].transcript.first_answer_ms",
-    "observations.attempts[].stderr",
-    "findings[].seen",
-)
-"""Paths in ``report.json`` that may differ between two runs of one image: times, counters, and the
-peer's own words (which may hold times). Everything else must be equal byte for byte."""
