@@ -13,6 +13,7 @@ A field whose name ends in ``_`` (``class_``) is written without it; see ``PLAIN
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -125,6 +126,59 @@ class ByteStream(Protocol):
 
     def close_write(self) -> None:
         """Close the peer's standard input; what it still prints can be read."""
+
+
+class Connection(Protocol):
+    """A connection to the server's own loopback. Deadlines are as ``time.monotonic`` counts."""
+
+    def send(self, data: bytes, deadline: float) -> None:
+        """Send all of it. Raises ``TimeoutError``, ``ConnectionError``."""
+
+    def recv(self, deadline: float) -> bytes:
+        """Bytes that have arrived, ``b""`` at the end.
+
+        Raises ``TimeoutError``, ``ConnectionError``.
+        """
+
+    def close(self) -> None:
+        """Give it up, whoever waits for it; they see a ``ConnectionError``."""
+
+
+Dial = Callable[[int, float], Connection]
+"""Port and deadline -> a connection. Raises ``ConnectionError``, ``TimeoutError``."""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A TCP socket that listens in the server's network."""
+
+    family: str
+    """``inet`` or ``inet6``."""
+    address: str
+    port: int
+
+
+class Transport(StrEnum):
+    """How MCP is carried."""
+
+    AUTO = "auto"
+    """Whichever answers first."""
+    STDIO = "stdio"
+    HTTP = "http"
+    """Streamable HTTP (2025-03-26 and later)."""
+    SSE = "sse"
+    """HTTP with server-sent events (2024-11-05)."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a server speaks MCP over HTTP."""
+
+    transport: Transport
+    port: int
+    path: str
+    host: str = "localhost"
+    """What it wants to read in ``Host``, without the port."""
 
 
 # --- the image ------------------------------------------------------------------------------------
@@ -557,6 +611,15 @@ class BreachKind(StrEnum):
     DUPLICATE_NAME = "duplicate-name"
     UNUSABLE_SCHEMA = "unusable-schema"
     MISSING_RESULT_TYPE = "missing-result-type"
+    HTTP_BROKEN = "http-broken"
+    """No HTTP/1.1, or a connection that ended inside it."""
+    REDIRECTED = "redirected"
+    """Noted, not followed."""
+    ENCODED_BODY = "encoded-body"
+    CONTENT_TYPE = "content-type"
+    UNKNOWN_EVENT = "unknown-event"
+    FOREIGN_ENDPOINT = "foreign-endpoint"
+    """The older transport's endpoint on another origin."""
 
 
 @dataclass(frozen=True)
@@ -659,6 +722,24 @@ class Identity:
 
 
 @dataclass(frozen=True)
+class HttpFacts:
+    """What HTTP alone showed of a conversation."""
+
+    place: Place
+    session: str = ""
+    """``Mcp-Session-Id`` as it was given."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Of the answer to the opening request; names in lower case, at most 64."""
+    statuses: dict[str, int] = field(default_factory=dict)
+    """Status -> how often."""
+    stream_status: int = 0
+    """Of the request for the server's own event stream; 0 when none was made."""
+    resumed: int = 0
+    printed: str = ""
+    """The beginning of standard output, which carries no messages here."""
+
+
+@dataclass(frozen=True)
 class Transcript:
     """One conversation, as the probe returns it. It knows nothing of containers."""
 
@@ -685,6 +766,8 @@ class Transcript:
     """Tool -> why it could not be called."""
     left_out: tuple[str, ...] = ()
     """What a bound kept out of this transcript, one sentence each."""
+    http: HttpFacts | None = None
+    """``None`` over stdio."""
     resume_at: int | None = None
     """Position in the plan after the call that ended this session; ``None`` when none did."""
     first_answer_ms: float = 0.0

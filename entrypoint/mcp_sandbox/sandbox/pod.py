@@ -136,7 +136,7 @@ def own_network(network: Network, *, ipv6: bool) -> dict[str, Any]:
     return host
 
 
-def _body(image: str, labels: Mapping[str, str], host: Mapping[str, Any]) -> dict[str, Any]:
+def our_body(image: str, labels: Mapping[str, str], host: Mapping[str, Any]) -> dict[str, Any]:
     """What the containers of our own image have in common."""
     return {
         "Image": image,
@@ -205,7 +205,7 @@ class WardenSpec:
             host["NetworkMode"] = f"container:{self.server}"
         else:
             host |= own_network(self.network, ipv6=self.ipv6)
-        body = _body(self.image, self.labels, host)
+        body = our_body(self.image, self.labels, host)
         if not (sink and self.server):
             body["Hostname"] = HOSTNAME
         return body | {
@@ -242,4 +242,4 @@ class TracerSpec:
         # It sees the host's process ids: beside the server's own, in results, stand those.
         numbers = "--decode-pids=pidns"
         command = [*_strace(TRACER), numbers, *STRACE, "-o", f"{CHANNEL}/log", "-p", str(self.pid)]
-        return _body(self.image, self.labels, host) | {"Entrypoint": command, "Cmd": None}
+        return our_body(self.image, self.labels, host) | {"Entrypoint": command, "Cmd": None}

@@ -1,0 +1,301 @@
+"""Carries byte streams into the server's loopback: ``python -m mcp_sandbox.warden.relay``.
+
+It stands in the server's network namespace without a capability and speaks frames on standard input
+and output: one byte of kind, four of channel, four of length (big-endian), then the payload.
+
+========  =========  ==================================================================
+kind      direction  payload
+========  =========  ==================================================================
+OPEN      in         the port in decimal, and an address before it where it is not
+                     ``127.0.0.1``: ``ADDRESS PORT``
+DATA      both       bytes
+SHUT      both       none: no more bytes will come from this side
+CLOSE     both       none, or why the connection broke (an errno's name)
+OPENED    out        none
+SOCKETS   both       none; then the kernel's tables of sockets, a JSON list of
+                     ``[family, address, port]`` of those that listen
+========  =========  ==================================================================
+
+A channel that is not read does not keep the others waiting: each has a bounded buffer towards the
+server, and what the server sends is read only while standard output takes it.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import json
+import os
+import selectors
+import socket
+import struct
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+OPEN, DATA, SHUT, CLOSE, OPENED, SOCKETS = range(1, 7)
+HEADER = struct.Struct(">BII")
+CHUNK = 64 * 2**10
+MAX_PAYLOAD = 2**20
+MAX_CHANNELS = 12_000
+MAX_WAITING = 16 * 2**20
+"""Bytes towards the server of one channel; who sends more has it broken off."""
+MAX_OUT = 4 * 2**20
+"""Bytes towards standard output; while so many wait, nothing is read from the server."""
+LOOPBACK = "127.0.0.1"
+_LISTEN = "0A"
+_TABLES = (("inet", "/proc/net/tcp"), ("inet6", "/proc/net/tcp6"))
+
+
+class NoFrames(Exception):
+    """Standard input is no stream of frames."""
+
+
+@dataclass
+class Channel:
+    """One connection to the server."""
+
+    number: int
+    sock: socket.socket
+    connected: bool = False
+    waiting: bytearray = field(default_factory=bytearray)
+    shut: bool = False
+    """No more will come for the server, once ``waiting`` is written."""
+    ended: bool = False
+    """The server has ended its side."""
+
+
+def listening() -> list[tuple[str, str, int]]:
+    """``(family, address, port)`` of every TCP socket that listens here (Linux, ``proc(5)``)."""
+    found = []
+    for family, path in _TABLES:
+        try:
+            rows = Path(path).read_text("ascii").splitlines()[1:]
+        except OSError:
+            continue  # a kernel without IPv6
+        for row in rows:
+            words = row.split()
+            if words[3:4] == [_LISTEN]:
+                address, _, port = words[1].partition(":")
+                found.append((family, _address(address), int(port, 16)))
+    return sorted(set(found))
+
+
+def _address(text: str) -> str:
+    """The kernel prints each 32-bit word in the machine's byte order."""
+    words = [int(text[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(text), 8)]
+    return str(ipaddress.ip_address(b"".join(words)))
+
+
+class Relay:
+    """The loop between standard input, standard output and the channels."""
+
+    def __init__(self, source: int, sink: int) -> None:
+        self._source = source
+        self._sink = sink
+        self._in = bytearray()
+        self._out = bytearray()
+        self._channels: dict[int, Channel] = {}
+        self._selector = selectors.DefaultSelector()
+        self._over = False
+        os.set_blocking(source, False)
+        os.set_blocking(sink, False)
+        self._selector.register(source, selectors.EVENT_READ)
+
+    def run(self) -> None:
+        """Until standard input ends. Raises ``NoFrames``, ``BrokenPipeError``."""
+        writing = False
+        while not self._over:
+            if bool(self._out) != writing:
+                writing = not writing
+                if writing:
+                    self._selector.register(self._sink, selectors.EVENT_WRITE)
+                else:
+                    self._selector.unregister(self._sink)
+                self._watch_all()
+            for key, mask in self._selector.select():
+                if key.fileobj == self._source:
+                    self._take()
+                elif key.fileobj == self._sink:
+                    self._write_out()
+                elif isinstance(key.data, Channel) and key.data.number in self._channels:
+                    self._serve(key.data, mask)
+
+    # --- standard input and output ---
+
+    def _take(self) -> None:
+        data = os.read(self._source, CHUNK)
+        if not data:
+            self._over = True
+            return
+        self._in += data
+        position = 0
+        while len(self._in) - position >= HEADER.size:
+            kind, number, length = HEADER.unpack_from(self._in, position)
+            if length > MAX_PAYLOAD:
+                raise NoFrames
+            end = position + HEADER.size + length
+            if len(self._in) < end:
+                break
+            self._obey(kind, number, bytes(self._in[position + HEADER.size : end]))
+            position = end
+        del self._in[:position]
+
+    def _say(self, kind: int, number: int, payload: bytes = b"") -> None:
+        self._out += HEADER.pack(kind, number, len(payload)) + payload
+        if len(self._out) < MAX_PAYLOAD:
+            self._write_out()
+
+    def _write_out(self) -> None:
+        full = len(self._out) >= MAX_OUT
+        try:
+            written = os.write(self._sink, self._out)
+        except BlockingIOError:
+            return
+        del self._out[:written]
+        if full and len(self._out) < MAX_OUT:
+            self._watch_all()
+
+    # --- channels ---
+
+    def _obey(self, kind: int, number: int, payload: bytes) -> None:
+        if kind == SOCKETS:
+            self._say(SOCKETS, number, json.dumps(listening()).encode("ascii"))
+            return
+        if kind == OPEN:
+            self._open(number, payload)
+            return
+        channel = self._channels.get(number)
+        if channel is None:
+            return  # it has been closed, and its owner does not know yet
+        if kind == DATA:
+            channel.waiting += payload
+            if len(channel.waiting) > MAX_WAITING:
+                self._close(channel, "ENOBUFS")
+                return
+        elif kind == SHUT:
+            channel.shut = True
+        elif kind == CLOSE:
+            self._drop(channel)
+            return
+        else:
+            raise NoFrames
+        if channel.connected:
+            self._send(channel)
+        self._watch(channel)
+
+    def _open(self, number: int, payload: bytes) -> None:
+        address, _, port = payload.decode("ascii", "replace").rpartition(" ")
+        if number in self._channels or len(self._channels) >= MAX_CHANNELS:
+            self._say(CLOSE, number, b"EMFILE")
+            return
+        try:
+            target = ipaddress.ip_address(address or LOOPBACK)
+            family = socket.AF_INET6 if target.version == 6 else socket.AF_INET  # noqa: PLR2004
+            sock = socket.socket(family, socket.SOCK_STREAM)
+        except (ValueError, OSError) as error:
+            self._say(CLOSE, number, _name(error))
+            return
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        channel = self._channels[number] = Channel(number, sock)
+        try:
+            code = sock.connect_ex((str(target), int(port)))
+        except (ValueError, OverflowError) as error:
+            self._close(channel, _name(error).decode())
+            return
+        if code in {0, errno.EINPROGRESS}:
+            self._watch(channel)
+        else:
+            self._close(channel, errno.errorcode.get(code, "EIO"))
+
+    def _serve(self, channel: Channel, mask: int) -> None:
+        if not channel.connected:
+            code = channel.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code:
+                self._close(channel, errno.errorcode.get(code, "EIO"))
+                return
+            channel.connected = True
+            self._say(OPENED, channel.number)
+        if mask & selectors.EVENT_WRITE:
+            self._send(channel)
+        if channel.number in self._channels and mask & selectors.EVENT_READ:
+            self._receive(channel)
+        if channel.number in self._channels:
+            self._watch(channel)
+
+    def _send(self, channel: Channel) -> None:
+        try:
+            while channel.waiting:
+                del channel.waiting[: channel.sock.send(channel.waiting[:CHUNK])]
+            if channel.shut:
+                channel.sock.shutdown(socket.SHUT_WR)
+                channel.shut = False
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._close(channel, _name(error).decode())
+
+    def _receive(self, channel: Channel) -> None:
+        if len(self._out) >= MAX_OUT:
+            return
+        try:
+            data = channel.sock.recv(CHUNK)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._close(channel, _name(error).decode())
+            return
+        if data:
+            self._say(DATA, channel.number, data)
+        else:
+            channel.ended = True
+            self._say(SHUT, channel.number)
+
+    def _watch_all(self) -> None:
+        for channel in self._channels.values():
+            self._watch(channel)
+
+    def _watch(self, channel: Channel) -> None:
+        wanted = 0
+        if not channel.connected or channel.waiting or channel.shut:
+            wanted |= selectors.EVENT_WRITE
+        if channel.connected and not channel.ended and len(self._out) < MAX_OUT:
+            wanted |= selectors.EVENT_READ
+        registered = channel.sock in self._selector.get_map()
+        if wanted and registered:
+            self._selector.modify(channel.sock, wanted, channel)
+        elif wanted:
+            self._selector.register(channel.sock, wanted, channel)
+        elif registered:
+            self._selector.unregister(channel.sock)
+
+    def _close(self, channel: Channel, why: str) -> None:
+        self._drop(channel)
+        self._say(CLOSE, channel.number, why.encode("ascii"))
+
+    def _drop(self, channel: Channel) -> None:
+        del self._channels[channel.number]
+        if channel.sock in self._selector.get_map():
+            self._selector.unregister(channel.sock)
+        channel.sock.close()
+
+
+def _name(error: Exception) -> bytes:
+    code = error.errno if isinstance(error, OSError) else errno.EINVAL
+    return errno.errorcode.get(code or errno.EIO, "EIO").encode("ascii")
+
+
+def main() -> int:
+    """Relay until standard input ends; 1 when what came in were no frames."""
+    try:
+        Relay(0, 1).run()
+    except NoFrames:
+        return 1
+    except BrokenPipeError:
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
