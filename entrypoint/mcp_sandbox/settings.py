@@ -25,7 +25,7 @@ from pydantic import (
 
 from mcp_sandbox import endpoints
 from mcp_sandbox.errors import BadInput
-from mcp_sandbox.model import Limits, Network, Profile, Tls
+from mcp_sandbox.model import Limits, Network, Profile, Tls, Transport
 
 
 class ScannerName(StrEnum):
@@ -109,7 +109,11 @@ class Settings(BaseModel):
     out: Path = Field(
         Path("mcp-sandbox-report"), description="Folder for report.json, results.sarif, summary.md."
     )
-    transport: Literal["stdio"] = Field("stdio", description="How to speak to the server.")
+    transport: Transport = Field(
+        Transport.AUTO,
+        description="How to speak to the server: over its standard streams, by streamable `http`, "
+        "by the older `sse`; `auto` takes what answers first.",
+    )
     network: Network = Field(
         Network.SINK,
         description="The server's network: `sink` answers every address, forwards nothing and "

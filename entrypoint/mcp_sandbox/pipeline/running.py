@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -10,12 +11,15 @@ from typing import Protocol
 
 from mcp_sandbox.model import (
     ContainerFacts,
+    Listener,
+    Place,
     Relaxation,
     Session,
     SessionEnd,
     StartAttempt,
     Tracing,
     Transcript,
+    Transport,
     Window,
     Witness,
 )
@@ -24,6 +28,8 @@ from mcp_sandbox.pipeline.results import Results
 from mcp_sandbox.planted import Matcher
 from mcp_sandbox.probe.conversation import Record
 from mcp_sandbox.probe.hostile import Targets
+from mcp_sandbox.probe.http.detect import Found, look
+from mcp_sandbox.probe.http.stream import HttpStream
 from mcp_sandbox.probe.plan import Plan
 from mcp_sandbox.probe.session import Prober
 from mcp_sandbox.sandbox import Sandbox, Server
@@ -66,6 +72,9 @@ class Held:
     left_out: list[str] = field(default_factory=list)
 
 
+LOOK = 0.1
+"""Seconds between two looks at what listens."""
+
 RecordFor = Callable[[str], Record]
 """Opens the transcript file of one session by its name."""
 
@@ -86,6 +95,8 @@ class Tools:
     observer: Observer
     numbers: Iterator[int]
     """Numbers the sessions of this run."""
+    place: Place | None = None
+    """Where the server speaks MCP over HTTP; ``None`` for its standard streams."""
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the run is broken off: nothing is started any more, and what runs is let go."""
 
@@ -129,8 +140,19 @@ class Running:
         )
         tools.going_on()
         matcher = tools.matcher
+        settings, place = tools.settings, tools.place
+        self._http: HttpStream | None = None
+        if place is not None:
+            self._http = HttpStream(
+                place,
+                self._server.dial,
+                era=plan.era,
+                agent=f"{plan.identity.name}/{plan.identity.version}",
+                call_timeout=max(settings.call_timeout, settings.start_timeout),
+                beneath=self._server.stream,
+            )
         self._prober = Prober(
-            self._server.stream,
+            self._http or self._server.stream,
             plan,
             find=matcher.find,
             mask=matcher.mask,
@@ -140,10 +162,48 @@ class Running:
 
     def open(self, seconds: float | None = None) -> bool:
         """Send the opening message. ``seconds``: what is left for the session by now."""
+        if self._http is not None:
+            self._wait_for_port()
         answered = self._prober.open(seconds)
         if answered:
             self._server.processes()
         return answered
+
+    def _wait_for_port(self) -> None:
+        """Until the server listens, has ended, or has had its time to start."""
+        place = self._tools.place
+        deadline = time.monotonic() + self._tools.settings.start_timeout
+        while place and time.monotonic() < deadline and not self._server.stream.ended:
+            self._tools.going_on()
+            if any(one.port == place.port for one in self._server.listeners()):
+                return
+            time.sleep(LOOK)
+
+    def find(self, over: threading.Event, wanted: Transport) -> Found:
+        """Look for MCP over HTTP until it is found, ``over`` is set, or the time to start is up."""
+        deadline = time.monotonic() + self._tools.settings.start_timeout
+        found = Found(None, "nothing listens")
+        seen: tuple[Listener, ...] = ()
+        while time.monotonic() < deadline and not (over.is_set() or self._server.stream.ended):
+            listeners = self._server.listeners()
+            if listeners != seen:
+                seen = listeners
+                found = look(
+                    listeners,
+                    self._server.dial,
+                    self.plan.identity,
+                    wanted=wanted,
+                    printed=self._server.printed(),
+                    deadline=deadline,
+                )
+                if found.place is not None:
+                    return found
+            over.wait(LOOK)
+        return found
+
+    def let_go(self) -> None:
+        """End the conversation over the standard streams, whoever is in it."""
+        self._server.stream.let_go()
 
     @contextmanager
     def keeping(self, held: Held) -> Iterator[None]:
@@ -169,9 +229,13 @@ class Running:
         self._tools.going_on()
         self._tools.observer.phase(f"stop: {self.plan.role}")
         self._prober.mark(Window.SHUTDOWN)
+        if self._http is not None:
+            self._http.close_write()
         matcher = self._tools.matcher
-        container = self._server.finish(find=matcher.find, mask=matcher.mask)
-        transcript = self._prober.transcript()
+        container = self._server.finish(
+            find=matcher.find, mask=matcher.mask, stdio=self._http is None
+        )
+        transcript = self._transcript()
         container = witnessing.witnessed(
             container,
             self._server.recorded,
@@ -182,9 +246,18 @@ class Running:
         )
         return Session(transcript, container, evidence=self.name)
 
+    def _transcript(self) -> Transcript:
+        transcript = self._prober.transcript()
+        if self._http is None:
+            return transcript
+        breaches = (*transcript.breaches, *self._http.breaches)
+        return replace(transcript, http=self._http.facts, breaches=breaches)
+
     def _broken_off(self) -> Session:
         """What was seen until now; the sandbox removes the container."""
-        transcript = self._prober.transcript()
+        if self._http is not None:
+            self._http.close()
+        transcript = self._transcript()
         if transcript.end is SessionEnd.COMPLETED or self._tools.stopping.is_set():
             transcript = replace(transcript, end=SessionEnd.BROKEN_OFF)
         container = ContainerFacts(

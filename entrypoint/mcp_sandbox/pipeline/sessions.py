@@ -10,6 +10,7 @@ container, a bounded number of times.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -24,16 +25,19 @@ from mcp_sandbox.model import (
     Identity,
     ImageFacts,
     Json,
+    Place,
     Relaxation,
     Session,
     SessionEnd,
     StartAttempt,
     Tracing,
     Transcript,
+    Transport,
 )
 from mcp_sandbox.pipeline import witnessing
 from mcp_sandbox.pipeline.running import Held, Running, Tools, Unobserved
 from mcp_sandbox.probe.answers import ALL_CAPABILITIES
+from mcp_sandbox.probe.http.detect import Found
 from mcp_sandbox.probe.plan import Plan
 from mcp_sandbox.rules import evasion
 from mcp_sandbox.sandbox import LADDER
@@ -96,6 +100,7 @@ def hold(tools: Tools, held: Held) -> None:
     main = _start_main(tools, held, plans)
     if main is None:
         return
+    tools = plans.tools
     era = main.plan.era
     other_era = Era.STATELESS if era is Era.HANDSHAKE else Era.HANDSHAKE
     another = replace(plans.make("identity", era, OTHER), hostile=False, valid=False, idle=0.0)
@@ -269,6 +274,7 @@ def _start_main(tools: Tools, held: Held, plans: _Plans) -> Running | None:
         tools.observer.phase(
             "start: main" if relaxation is Relaxation.NONE else f"start: {relaxation.value}"
         )
+        tools = plans.tools
         try:
             running = Running(
                 tools, plans.make("main", era, MAIN), relaxation, name=tools.name("main")
@@ -280,7 +286,14 @@ def _start_main(tools: Tools, held: Held, plans: _Plans) -> Running | None:
             relaxation = step
             continue
         with running.keeping(held):
-            answered = running.open()
+            answered, found = _opened(tools, running)
+        if found.place is not None and not answered:
+            # From the start, in a container that nobody has asked anything yet.
+            running.close()
+            outcome = f"speaks MCP over {found.place.transport} at {_where(found.place)}"
+            held.attempts.append(StartAttempt(relaxation, outcome))
+            plans.tools = replace(tools, place=found.place)
+            continue
         if answered:
             held.attempts.append(StartAttempt(relaxation, "answered"))
             return running
@@ -296,6 +309,36 @@ def _start_main(tools: Tools, held: Held, plans: _Plans) -> Running | None:
             held.sessions.append(session)
             return None
         relaxation = following
+
+
+def _opened(tools: Tools, running: Running) -> tuple[bool, Found]:
+    """Ask over the standard streams and look for a listener, at once; what answers first decides.
+
+    Where the transport is given, or has been found, only that is tried.
+    """
+    wanted = tools.settings.transport
+    if tools.place is not None or wanted is Transport.STDIO:
+        return running.open(), Found(None)
+    over = threading.Event()
+    if wanted is not Transport.AUTO:
+        return False, running.find(over, wanted)
+
+    def search() -> Found:
+        found = running.find(over, wanted)
+        if found.place is not None:
+            running.let_go()
+        return found
+
+    searching = background.begin("search", search)
+    try:
+        answered = running.open()
+    finally:
+        over.set()
+    return answered, searching.result()
+
+
+def _where(place: Place) -> str:
+    return f"port {place.port}, {place.path}"
 
 
 def _failed(relaxation: Relaxation, session: Session) -> StartAttempt:

@@ -274,6 +274,8 @@ def survivor_process(context: Context) -> Iterator[Hit]:
                 f"“{quote('; '.join(left[:3]), 200)}”.",
                 session=session,
             )
+        elif stop is StopStage.TERMINATED and session.transcript.http is not None:
+            continue  # SIGTERM is how a server that listens is ended
         elif stop is StopStage.KILLED or stop is StopStage.TERMINATED:
             killed = stop is StopStage.KILLED
             alone = len(_own_lines(session.container.processes_at_end)) <= 1

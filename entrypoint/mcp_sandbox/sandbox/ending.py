@@ -53,12 +53,15 @@ class Ending:
         """Whether the server still runs; where that is unknown the steps that follow find out."""
         return not self._server_ended(0) and self._container_runs()
 
-    def stop(self, grace: float) -> StopStage:
-        """Close its input, then ask, then kill, ``grace`` seconds each; returns what it took."""
+    def stop(self, grace: float, *, stdio: bool = True) -> StopStage:
+        """Close its input, then ask, then kill, ``grace`` seconds each; returns what it took.
+
+        A server that nobody speaks to over ``stdio`` is asked at once.
+        """
         with contextlib.suppress(OSError):
             self._pod.stream.close_write()
         stage = StopStage.STDIN_CLOSED
-        if not self.gone_within(grace):
+        if not self.gone_within(grace if stdio else 0):
             stage = StopStage.TERMINATED
             self._signal(End.ASK)
             if not self.gone_within(grace):

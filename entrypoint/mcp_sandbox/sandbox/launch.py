@@ -22,6 +22,7 @@ from mcp_sandbox.sandbox import spec as spec_
 from mcp_sandbox.sandbox.engine import Engine, explain
 from mcp_sandbox.sandbox.helper import HelperSpec
 from mcp_sandbox.sandbox.pod import BUNDLE_MOUNT, Ties, TracerSpec, WardenSpec
+from mcp_sandbox.sandbox.relay import Relay, RelaySpec
 from mcp_sandbox.sandbox.spool import Trace
 from mcp_sandbox.sandbox.stream import AttachedStream, HeadTail, open_attached
 from mcp_sandbox.sandbox.watch import Opened, Watch
@@ -67,6 +68,7 @@ class Pod:
         self.watch: Watch | None = None
         self._streams: list[AttachedStream] = []
         self._containers: list[str] = []
+        self._relay: Relay | None = None
         self._volume = ""
         self._name = name
         try:
@@ -78,8 +80,24 @@ class Pod:
             self.remove()
             raise
 
+    def relay(self) -> Relay:
+        """The way to the server's own loopback, made when it is first asked for.
+
+        Raises ``EngineFailed``.
+        """
+        if self._relay is None:
+            network = self.ties.warden or self.id
+            spec = RelaySpec(self.kit.image, network, self.kit.labels("relay"))
+            container = self._create(spec.body(), "The relay", "-relay")
+            stream = self._attached(container, "The relay", HeadTail(64 * 2**10), stdin=True)
+            self._start(container, "The relay")
+            self._relay = Relay(stream)
+        return self._relay
+
     def close(self) -> None:
         """Give all streams up."""
+        if self._relay is not None:
+            self._relay.close()
         if self.watch is not None:
             self.watch.close()
         for stream in self._streams:

@@ -7,7 +7,6 @@ frames). To who connects, a ``Channel`` is an ordinary blocking connection with 
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import struct
@@ -20,12 +19,11 @@ from typing import Any
 
 from mcp_sandbox import background
 from mcp_sandbox.errors import EngineFailed
-from mcp_sandbox.model import Listener
 from mcp_sandbox.sandbox.pod import our_body
 from mcp_sandbox.sandbox.stream import AttachedStream
 
 RELAY = ("/opt/mcp-sandbox/bin/python", "-I", "-m", "mcp_sandbox.warden.relay")
-OPEN, DATA, SHUT, CLOSE, OPENED, SOCKETS = range(1, 7)
+OPEN, DATA, SHUT, CLOSE, OPENED = range(1, 6)
 _HEADER = struct.Struct(">BII")
 _PIECE = 64 * 2**10
 MAX_PAYLOAD = 2**20
@@ -137,7 +135,8 @@ class Channel:
             return self._held <= MAX_HELD
 
     def _wait(self, ready: Any, deadline: float) -> None:
-        if not self._ready.wait_for(ready, max(0.0, deadline - time.monotonic())):
+        rest = min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)
+        if not self._ready.wait_for(ready, rest):
             raise TimeoutError("the server took too long")
 
 
@@ -150,8 +149,6 @@ class Relay:
         self._guard = threading.Lock()
         self._channels: dict[int, Channel] = {}
         self._next = 1
-        self._tables: deque[bytes] = deque()
-        self._told = threading.Condition(self._guard)
         self._over = False
         self._waker, self._wake = os.pipe()
         self._thread = background.thread("relay", self._read)
@@ -175,19 +172,6 @@ class Relay:
             self.forget(number)
             raise
         return channel
-
-    def listeners(self) -> tuple[Listener, ...]:
-        """What listens in the server's network. Raises ``EngineFailed``."""
-        deadline = time.monotonic() + ANSWER
-        self.say(SOCKETS, 0, b"", deadline)
-        with self._told:
-            came = self._told.wait_for(
-                lambda: bool(self._tables or self._over), deadline - time.monotonic()
-            )
-            if not came or not self._tables:
-                raise EngineFailed("The relay into the server's network does not answer.")
-            table = self._tables.popleft()
-        return tuple(Listener(family, address, port) for family, address, port in json.loads(table))
 
     def say(self, kind: int, number: int, payload: bytes, deadline: float) -> None:
         """Send a frame. Raises ``TimeoutError``, ``ConnectionError``."""
@@ -242,10 +226,9 @@ class Relay:
                 if not self._frames(buffer):
                     return
         finally:
-            with self._told:
+            with self._guard:
                 self._over = True
                 channels = list(self._channels.values())
-                self._told.notify_all()
             for channel in channels:
                 channel.took(CLOSE, b"the relay is gone")
 
@@ -260,11 +243,6 @@ class Relay:
                 break
             payload = bytes(buffer[position + _HEADER.size : end])
             position = end
-            if kind == SOCKETS:
-                with self._told:
-                    self._tables.append(payload)
-                    self._told.notify_all()
-                continue
             with self._guard:
                 channel = self._channels.get(number)
             if channel is not None and not channel.took(kind, payload):

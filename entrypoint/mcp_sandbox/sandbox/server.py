@@ -20,8 +20,10 @@ from mcp_sandbox.model import (
     NOT_USED,
     CanaryHit,
     CgroupCounters,
+    Connection,
     ContainerFacts,
     FileChange,
+    Listener,
     Relaxation,
     StopStage,
     TmpfsEntry,
@@ -37,6 +39,7 @@ from mcp_sandbox.sandbox.launch import Pod
 from mcp_sandbox.sandbox.watch import Recorded
 
 _EXIT_LAG = 1.0
+_EVERYWHERE = frozenset({"0.0.0.0", "::", "127.0.0.1"})  # noqa: S104 - what servers listen on
 
 
 def nothing_planted(_: bytes) -> tuple[CanaryHit, ...]:
@@ -96,6 +99,34 @@ class Server:
         self._at_start = self._at_start or found
         return found
 
+    def printed(self) -> bytes:
+        """The beginning of standard error so far."""
+        return self._pod.stderr.parts()[0]
+
+    def listeners(self) -> tuple[Listener, ...]:
+        """What listens in its network; nothing where nobody stands there to look.
+
+        Raises ``EngineFailed``.
+        """
+        return self._pod.watch.listeners() if self._pod.watch is not None else ()
+
+    def dial(self, port: int, deadline: float) -> Connection:
+        """Connect to a port of its own loopback, or of the address that listens there.
+
+        Raises ``ConnectionError``, ``TimeoutError``, ``EngineFailed``.
+        """
+        relay = self._pod.relay()
+        try:
+            return relay.connect(port, deadline)
+        except ConnectionRefusedError:
+            others = [one.address for one in self.listeners() if one.port == port]
+            for address in others:
+                if address not in _EVERYWHERE:
+                    return relay.connect(port, deadline, address)
+            if "::" in others:
+                return relay.connect(port, deadline, "::1")
+            raise
+
     def finish(
         self,
         *,
@@ -103,11 +134,13 @@ class Server:
         find: see.Find = nothing_planted,
         mask: see.Mask = as_it_is,
         processes_at_start: tuple[str, ...] | None = None,
+        stdio: bool = True,
     ) -> ContainerFacts:
         """Collect the witnesses, end the server, remove it. ``grace`` seconds per step.
 
         ``find`` sees every byte that was kept of standard error and of the memory folders; ``mask``
-        is applied to all text before it is cut. A second call returns the same facts. Raises
+        is applied to all text before it is cut. A server that was not spoken to over ``stdio`` is
+        not expected to end with its standard input. A second call returns the same facts. Raises
         ``EngineFailed`` only when the container could not be removed.
         """
         if self._facts is not None:
@@ -116,7 +149,7 @@ class Server:
         if self._pod.watch is None:
             said[Witness.TRACE] = said[Witness.SINK] = NOT_USED
         try:
-            self._facts = self._collect(said, grace, find, mask, processes_at_start)
+            self._facts = self._collect(said, grace, find, mask, processes_at_start, stdio=stdio)
         finally:
             self.close()
             self._pod.remove()
@@ -138,6 +171,8 @@ class Server:
         find: see.Find,
         mask: see.Mask,
         processes_at_start: tuple[str, ...] | None,
+        *,
+        stdio: bool,
     ) -> ContainerFacts:
         at_end: tuple[str, ...] = ()
         counters = CgroupCounters()
@@ -164,7 +199,7 @@ class Server:
         stop = StopStage.EXITED
         with self._ending.reading():
             if running:
-                stop = self._ending.stop(grace)
+                stop = self._ending.stop(grace, stdio=stdio)
             else:
                 self._ending.over_within(grace)
         drained = self._ending.drained(grace)

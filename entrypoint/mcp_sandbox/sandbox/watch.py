@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import IO, Any
 
 from mcp_sandbox.errors import EngineFailed
-from mcp_sandbox.model import COMPLETE, NOT_USED, SinkKind, Witness
+from mcp_sandbox.model import COMPLETE, NOT_USED, Listener, SinkKind, Witness
 from mcp_sandbox.sandbox.spool import Trace
 from mcp_sandbox.sandbox.stream import AttachedStream
 
@@ -82,6 +82,7 @@ class _Said:
     trace_end: Event | None = None
     end: Event | None = None
     clocks: dict[int, float] = field(default_factory=dict)
+    sockets: dict[int, tuple[Listener, ...]] = field(default_factory=dict)
     trouble: list[str] = field(default_factory=list)
     full: list[str] = field(default_factory=list)
     over: bool = False
@@ -100,6 +101,7 @@ class Watch:
         self._changed = threading.Condition()
         self._line = bytearray()
         self._clock = 0.0
+        self._asked = 0
         self._thread = threading.Thread(target=self._read, name="mcp-sandbox-watch", daemon=True)
         self._thread.start()
 
@@ -133,6 +135,15 @@ class Watch:
         if self.trace.execs > 0 or (self.trace.exit and self.trace.exit not in _REFUSALS):
             return Opened.SERVER
         return Opened.REFUSED if self.trace.exit else Opened.UNKNOWN
+
+    def listeners(self) -> tuple[Listener, ...]:
+        """What listens in the server's network but the sink itself. Raises ``EngineFailed``."""
+        self._asked += 1
+        number = self._asked
+        self._send({"do": "sockets", "id": number})
+        if not self._until(lambda said: number in said.sockets, END_TIMEOUT):
+            raise EngineFailed(f"The warden does not answer: {self._why()}.")
+        return self._said.sockets[number]
 
     def server_ended(self, within: float) -> bool:
         """Whether the server's own process has ended, in time, as the trace tells."""
@@ -243,7 +254,7 @@ class Watch:
             self._line.clear()
             self._trouble("the warden said something that is too long")
 
-    def _event(self, line: bytes) -> None:
+    def _event(self, line: bytes) -> None:  # noqa: C901 - one branch for each kind
         said = self._said
         try:
             event = json.loads(line)
@@ -268,6 +279,8 @@ class Watch:
         elif kind == "clock":
             if isinstance(event.get("id"), int) and event["id"] <= PINGS:
                 said.clocks[event["id"]] = at
+        elif kind == "sockets":
+            said.sockets = {event["id"]: tuple(Listener(*row) for row in event["listening"])}
         elif kind == "full":
             said.full = [*said.full, str(event.get("text", ""))[:500]][-8:]
         else:

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -20,6 +21,7 @@ from mcp_sandbox.warden.collect import Collector, NotCollected
 from mcp_sandbox.warden.events import Recorder
 from mcp_sandbox.warden.loop import Loop
 from mcp_sandbox.warden.names import Names
+from mcp_sandbox.warden.sockets import listening
 from mcp_sandbox.warden.streams import Streams
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ DRAIN_SECONDS = 4.0
 LAST_SECONDS = 1.0
 """For what had arrived before we were told to finish."""
 MAX_COMMAND = 4096
+MAX_SOCKETS = 256
 _IP_TRANSPARENT = 19
 _IPV6_TRANSPARENT = 75
 _TRIES = 50
@@ -76,9 +79,12 @@ def arguments(argv: list[str]) -> argparse.Namespace:
 class Commands:
     """JSON lines from standard input."""
 
-    def __init__(self, recorder: Recorder, collector: Collector | None) -> None:
+    def __init__(
+        self, recorder: Recorder, collector: Collector | None, own_ports: Collection[int]
+    ) -> None:
         self._recorder = recorder
         self._collector = collector
+        self._own_ports = own_ports
         self._buffer = b""
         self.finished = False
 
@@ -104,6 +110,9 @@ class Commands:
             return
         if do == "clock":
             self._recorder.tell("clock", id=command.get("id"))
+        elif do == "sockets":
+            found = listening(but=self._own_ports)[:MAX_SOCKETS]
+            self._recorder.tell("sockets", id=command.get("id"), listening=found)
         elif do == "finish":
             self.finished = True
         elif do == "go":
@@ -159,10 +168,13 @@ def _listener(family: socket.AddressFamily, port: int) -> socket.socket:
 
 def sink(
     loop: Loop, recorder: Recorder, handler: Handler | None, *, ipv6: bool, tproxy: bool
-) -> None:
-    """Set up the namespace and answer in it. Raises ``OSError`` and ``netns.NotPrepared``."""
+) -> int:
+    """Set up the namespace and answer in it, at the port that is returned.
+
+    Raises ``OSError`` and ``netns.NotPrepared``.
+    """
     tcp = listeners(ipv6=ipv6)
-    port = tcp[0].getsockname()[1]
+    port = int(tcp[0].getsockname()[1])
     prepared = netns.prepare(port, ipv6=ipv6, tproxy=tproxy)
     names = Names(ipv6=ipv6)
     logged = _log_packets(loop, recorder, names, datagrams=not prepared.tproxy)
@@ -184,6 +196,7 @@ def sink(
         loop.watch(listener, lambda one=listener: streams.accept(one))  # type: ignore[misc]
         sock = datagrams.open_socket(listener.family, port, tproxy=prepared.tproxy)
         loop.watch(sock, lambda one=sock: packets.read(one))  # type: ignore[misc]
+    return port
 
 
 def _log_packets(loop: Loop, recorder: Recorder, names: Names, *, datagrams: bool) -> bool:
@@ -229,17 +242,19 @@ def run(options: argparse.Namespace, recorder: Recorder) -> int:
     ipv6 = options.sink and netns.has_ipv6()
     collector = None
     handler = None
+    own: tuple[int, ...] = ()
     try:
         if options.sink:
             handler = _handler(options, recorder)
-            sink(loop, recorder, handler, ipv6=ipv6, tproxy=not options.no_tproxy)
+            port = sink(loop, recorder, handler, ipv6=ipv6, tproxy=not options.no_tproxy)
+            own = (port,)
         if options.collect:
             collector = Collector(options.channel)
             collector.start(STDERR)
     except (OSError, netns.NotPrepared, NotCollected, NoHandler) as error:
         recorder.trouble(f"not set up: {error}")
         return 1
-    commands = Commands(recorder, collector)
+    commands = Commands(recorder, collector, own)
     loop.watch(STDIN, commands.read)
     recorder.tell("ready", sink=options.sink, collect=options.collect, ipv6=ipv6)
     told_end = collector is None

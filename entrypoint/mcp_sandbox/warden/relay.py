@@ -12,8 +12,6 @@ DATA      both       bytes
 SHUT      both       none: no more bytes will come from this side
 CLOSE     both       none, or why the connection broke (an errno's name)
 OPENED    out        none
-SOCKETS   both       none; then the kernel's tables of sockets, a JSON list of
-                     ``[family, address, port]`` of those that listen
 ========  =========  ==================================================================
 
 A channel that is not read does not keep the others waiting: each has a bounded buffer towards the
@@ -24,16 +22,14 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-import json
 import os
 import selectors
 import socket
 import struct
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 
-OPEN, DATA, SHUT, CLOSE, OPENED, SOCKETS = range(1, 7)
+OPEN, DATA, SHUT, CLOSE, OPENED = range(1, 6)
 HEADER = struct.Struct(">BII")
 CHUNK = 64 * 2**10
 MAX_PAYLOAD = 2**20
@@ -43,8 +39,6 @@ MAX_WAITING = 16 * 2**20
 MAX_OUT = 4 * 2**20
 """Bytes towards standard output; while so many wait, nothing is read from the server."""
 LOOPBACK = "127.0.0.1"
-_LISTEN = "0A"
-_TABLES = (("inet", "/proc/net/tcp"), ("inet6", "/proc/net/tcp6"))
 
 
 class NoFrames(Exception):
@@ -63,28 +57,6 @@ class Channel:
     """No more will come for the server, once ``waiting`` is written."""
     ended: bool = False
     """The server has ended its side."""
-
-
-def listening() -> list[tuple[str, str, int]]:
-    """``(family, address, port)`` of every TCP socket that listens here (Linux, ``proc(5)``)."""
-    found = []
-    for family, path in _TABLES:
-        try:
-            rows = Path(path).read_text("ascii").splitlines()[1:]
-        except OSError:
-            continue  # a kernel without IPv6
-        for row in rows:
-            words = row.split()
-            if words[3:4] == [_LISTEN]:
-                address, _, port = words[1].partition(":")
-                found.append((family, _address(address), int(port, 16)))
-    return sorted(set(found))
-
-
-def _address(text: str) -> str:
-    """The kernel prints each 32-bit word in the machine's byte order."""
-    words = [int(text[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(text), 8)]
-    return str(ipaddress.ip_address(b"".join(words)))
 
 
 class Relay:
@@ -159,9 +131,6 @@ class Relay:
     # --- channels ---
 
     def _obey(self, kind: int, number: int, payload: bytes) -> None:
-        if kind == SOCKETS:
-            self._say(SOCKETS, number, json.dumps(listening()).encode("ascii"))
-            return
         if kind == OPEN:
             self._open(number, payload)
             return

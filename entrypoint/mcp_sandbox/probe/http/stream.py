@@ -51,6 +51,7 @@ MAX_RETRY = 1.0
 PATIENCE = 2.0
 """Seconds that a request is left after the conversation has given it up."""
 CLOSING = 2.0
+TICK = 0.1
 LINGERING = 0.25
 """Seconds for a stream to end after its answer, before its connection is given up."""
 MAX_SENT = 1_000
@@ -94,6 +95,7 @@ class HttpStream:
         self._closed = False
         self._post_to = place.path
         self._endpoint = threading.Event()
+        self._begun = False
         self._session = ""
         self._version = ""
         self._statuses: Counter[int] = Counter()
@@ -109,10 +111,9 @@ class HttpStream:
             ("http-replies", lambda: self._serve(self._replies, first=False)),
         ):
             background.thread(name, work).start()
-        if place.transport is Transport.SSE:
-            background.thread("http-events", self._hold_events).start()
-        if beneath is not None:
-            background.thread("http-printed", lambda: self._drain(beneath)).start()
+        self._drainer = background.thread("http-printed", self._drain)
+        self._beneath = beneath
+        self._drainer.start()
 
     # --- ByteStream ---
 
@@ -164,6 +165,7 @@ class HttpStream:
             exchange.close()
         self._lines.put(b"")
         self._replies.put(b"")
+        self._drainer.join()  # what the server prints from now on is another's to read
         self._end()
 
     # --- what only HTTP shows ---
@@ -197,6 +199,9 @@ class HttpStream:
     # --- lines out ---
 
     def _put(self, line: bytes) -> None:
+        if not self._begun and self._place.transport is Transport.SSE:
+            background.thread("http-events", self._hold_events).start()
+        self._begun = True
         message = json.loads(line)
         asks = "method" in message and "id" in message
         if asks and self._asking is not None:
@@ -541,10 +546,12 @@ class HttpStream:
         with contextlib.suppress(OSError):
             self._writer.shutdown(socket.SHUT_WR)
 
-    def _drain(self, beneath: ByteStream) -> None:
+    def _drain(self) -> None:
         """Keep the beginning of what the server prints; when it has ended, so has this."""
-        while not self._closed:
-            select.select([beneath.fileno()], [], [], 1.0)
+        beneath = self._beneath
+        while beneath is not None and not self._closed:
+            if not select.select([beneath.fileno()], [], [], TICK)[0]:
+                continue
             data = beneath.recv()
             if data == b"":
                 self._end()

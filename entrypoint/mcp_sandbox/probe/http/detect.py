@@ -1,0 +1,218 @@
+"""Finds out where a server speaks MCP over HTTP: asks, and believes only an answer in MCP.
+
+The places come from a short list, from what the server printed, and from redirects (each a place to
+try, on the same origin; none is followed). Every question has a deadline, and so has the whole.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from mcp_sandbox.model import Dial, Era, Identity, Json, Listener, Place, Transport
+from mcp_sandbox.probe.eras import opening_request
+from mcp_sandbox.probe.http.events import Events
+from mcp_sandbox.probe.http.exchange import Broken, Exchange, Head, Request
+from mcp_sandbox.probe.wire import encode
+
+PATHS = ("/mcp", "/sse", "/", "/mcp/", "/api/mcp", "/mcp/sse", "/v1/mcp", "/stream", "/message")
+HOSTS = ("localhost", "127.0.0.1")
+"""What servers that check ``Host`` accept."""
+QUESTION = 3.0
+"""Seconds for one question."""
+MAX_PLACES = 24
+MAX_BODY = 256 * 2**10
+_PRINTED = re.compile(rb"https?://[\w.\[\]:-]{1,255}?(?::(\d{1,5}))?(/[\w./-]{0,200})")
+_PATH = re.compile(rb"(?<![\w./:])(/(?:[\w-]{1,40}/){0,3}(?:mcp|sse)\b)")
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where it is, or the best reason why it is nowhere."""
+
+    place: Place | None
+    why: str = ""
+    asked: tuple[str, ...] = ()
+    """``METHOD PORT PATH: outcome``, in order."""
+
+
+def paths_in(printed: bytes) -> tuple[str, ...]:
+    """Paths that a server's own output names, in order."""
+    found = [match[2].decode("ascii", "replace") for match in _PRINTED.finditer(printed[:65536])]
+    found += [match[1].decode("ascii", "replace") for match in _PATH.finditer(printed[:65536])]
+    return tuple(dict.fromkeys(path for path in found if path))[:8]
+
+
+def look(
+    listeners: Iterable[Listener],
+    dial: Dial,
+    identity: Identity,
+    *,
+    wanted: Transport,
+    printed: bytes,
+    deadline: float,
+) -> Found:
+    """Ask every listener. ``wanted``: ``auto``, or the one transport that counts."""
+    asked: list[str] = []
+    best = ""
+    for port in sorted({one.port for one in listeners}):
+        candidates = list(dict.fromkeys((*paths_in(printed), *PATHS)))
+        for path in _growing(candidates):
+            for host in HOSTS:
+                if time.monotonic() > deadline:
+                    return Found(None, best or "there was no time to ask", tuple(asked))
+                place = Place(Transport.HTTP, port, path, host)
+                answer = _ask(place, dial, identity, wanted, deadline)
+                asked.append(f"{port} {path} ({host}): {answer.said}")
+                if answer.place is not None:
+                    return Found(answer.place, asked=tuple(asked))
+                if answer.moved:
+                    candidates.insert(candidates.index(path) + 1, answer.moved)
+                if answer.mcp:
+                    best = f"port {port}{path}: {answer.said}"
+                if not answer.other_host:
+                    break
+            if answer.gone:
+                break
+    return Found(None, best or (asked[-1] if asked else "nothing listens"), tuple(asked))
+
+
+def _growing(candidates: list[str]) -> Iterator[str]:
+    """Each candidate once, those too that are added while others are tried."""
+    done: set[str] = set()
+    while len(done) < MAX_PLACES:
+        path = next((one for one in candidates if one not in done), None)
+        if path is None:
+            return
+        done.add(path)
+        yield path
+
+
+@dataclass(frozen=True)
+class _Answer:
+    said: str
+    place: Place | None = None
+    moved: str = ""
+    """A path on the same origin that it points to."""
+    mcp: bool = False
+    """It is MCP's, though not usable."""
+    other_host: bool = False
+    """Another ``Host`` may be welcome."""
+    gone: bool = False
+    """The port speaks no HTTP at all."""
+
+
+def _ask(
+    place: Place, dial: Dial, identity: Identity, wanted: Transport, deadline: float
+) -> _Answer:
+    posted = _Answer("not asked")
+    if wanted in {Transport.AUTO, Transport.HTTP}:
+        for era in (Era.HANDSHAKE, Era.STATELESS):
+            posted = _question(place, dial, _opening(place, era, identity), deadline)
+            if posted.place or posted.gone or not posted.mcp:
+                break
+        if posted.place or posted.gone or wanted is Transport.HTTP or posted.moved:
+            return posted
+    headers = (("Host", f"{place.host}:{place.port}"), ("Accept", "text/event-stream"))
+    older = Place(Transport.SSE, place.port, place.path, place.host)
+    got = _question(older, dial, Request("GET", place.path, headers), deadline)
+    return got if got.place or wanted is Transport.SSE or not posted.mcp else posted
+
+
+def _opening(place: Place, era: Era, identity: Identity) -> Request:
+    method, params = opening_request(era, identity)
+    headers = [
+        ("Host", f"{place.host}:{place.port}"),
+        ("Content-Type", "application/json"),
+        ("Accept", "application/json, text/event-stream"),
+        ("Accept-Encoding", "identity"),
+    ]
+    if era is Era.STATELESS:
+        version = params["_meta"]["io.modelcontextprotocol/protocolVersion"]
+        headers += [("Mcp-Method", method), ("MCP-Protocol-Version", version)]
+    message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    return Request("POST", place.path, tuple(headers), encode(message))
+
+
+def _question(place: Place, dial: Dial, request: Request, deadline: float) -> _Answer:
+    until = min(deadline, time.monotonic() + QUESTION)
+    try:
+        exchange = Exchange(dial(place.port, until))
+    except (ConnectionError, TimeoutError) as error:
+        return _Answer(f"no connection ({error})", gone=True)
+    try:
+        head = exchange.ask(request, until)
+        return _judged(place, exchange, head, until)
+    except Broken as error:
+        return _Answer(str(error), gone="no HTTP" in str(error))
+    except TimeoutError:
+        return _Answer("no answer in time")
+    finally:
+        exchange.close()
+
+
+def _judged(  # noqa: PLR0911 - one per kind of answer
+    place: Place, exchange: Exchange, head: Head, until: float
+) -> _Answer:
+    said = f"status {head.status}"
+    if 300 <= head.status < 400:  # noqa: PLR2004
+        to = urlsplit(head.get("location"))
+        here = to.hostname in {None, *HOSTS} and to.port in {None, place.port}
+        return _Answer(f"{said} to {head.get('location')[:100]}", moved=to.path if here else "")
+    if place.transport is Transport.SSE:
+        streams = head.status == 200 and head.media_type == "text/event-stream"  # noqa: PLR2004
+        if streams and _endpoint(exchange, until):
+            return _Answer("an endpoint event", place)
+        return _Answer(said, other_host=head.status in {400, 403, 421})
+    if message := _message(exchange, head, until):
+        if "result" in message:
+            return _Answer("an answer in MCP", place)
+        error = message.get("error")
+        words = error.get("message", "") if isinstance(error, dict) else ""
+        return _Answer(
+            f"{said}: {str(words)[:100]}", mcp=True, other_host=head.status in {403, 421}
+        )
+    if head.status in {401, 403}:
+        return _Answer(
+            f"{said}, {head.get('www-authenticate')[:100] or 'no way to authenticate named'}",
+            mcp=head.status == 401,  # noqa: PLR2004
+            other_host=head.status == 403,  # noqa: PLR2004
+        )
+    return _Answer(said, other_host=head.status in {400, 421})
+
+
+def _message(exchange: Exchange, head: Head, until: float) -> dict[str, Json]:
+    """The JSON-RPC message of an answer's beginning; empty when there is none."""
+    body, events = bytearray(), Events()
+    for piece in exchange.body(until):
+        if head.media_type == "text/event-stream":
+            for event in events.feed(piece):
+                if found := _jsonrpc(event.data):
+                    return found
+        body += piece
+        if len(body) > MAX_BODY:
+            return {}
+    return _jsonrpc(bytes(body))
+
+
+def _jsonrpc(data: bytes) -> dict[str, Json]:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) and found.get("jsonrpc") == "2.0" else {}
+
+
+def _endpoint(exchange: Exchange, until: float) -> bool:
+    events, size = Events(), 0
+    for piece in exchange.body(until):
+        size += len(piece)
+        if any(event.kind == "endpoint" for event in events.feed(piece)):
+            return True
+        if size > MAX_BODY:
+            return False
+    return False
