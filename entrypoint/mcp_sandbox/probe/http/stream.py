@@ -219,6 +219,8 @@ class HttpStream:
             try:
                 why = self._post(line, message, first=first)
             except Broken as error:
+                if self._closed:
+                    return
                 why = str(error)
                 self._breach(BreachKind.HTTP_BROKEN, why)
             except TimeoutError:
