@@ -140,6 +140,10 @@ class Connection(Protocol):
         Raises ``TimeoutError``, ``ConnectionError``.
         """
 
+    @property
+    def ended(self) -> bool:
+        """The peer has ended its side, or it is broken, as far as is known without waiting."""
+
     def close(self) -> None:
         """Give it up, whoever waits for it; they see a ``ConnectionError``."""
 

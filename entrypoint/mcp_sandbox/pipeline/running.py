@@ -236,6 +236,8 @@ class Running:
             find=matcher.find, mask=matcher.mask, stdio=self._http is None
         )
         transcript = self._transcript()
+        if self._http is not None:
+            self._http.close()
         container = witnessing.witnessed(
             container,
             self._server.recorded,
@@ -256,8 +258,10 @@ class Running:
     def _broken_off(self) -> Session:
         """What was seen until now; the sandbox removes the container."""
         if self._http is not None:
-            self._http.close()
+            self._http.close_write()
         transcript = self._transcript()
+        if self._http is not None:
+            self._http.close()
         if transcript.end is SessionEnd.COMPLETED or self._tools.stopping.is_set():
             transcript = replace(transcript, end=SessionEnd.BROKEN_OFF)
         container = ContainerFacts(

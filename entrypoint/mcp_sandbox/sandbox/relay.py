@@ -97,6 +97,12 @@ class Channel:
                 raise ConnectionResetError(self._broken)
             return b""
 
+    @property
+    def ended(self) -> bool:
+        """The peer has ended its side, or it is broken."""
+        with self._ready:
+            return self._ended or bool(self._broken)
+
     def shut(self, deadline: float) -> None:
         """Send no more."""
         self._relay.say(SHUT, self._number, b"", deadline)

@@ -11,6 +11,12 @@ MAX_LINE = 8 * 2**20
 MAX_EVENT = 8 * 2**20
 """Bytes of one event's data; what is beyond is dropped and counted."""
 MAX_ID = 1024
+MAX_FIELDS = 100_000
+"""Lines of one event."""
+
+
+class TooManyFields(Exception):
+    """An event has more lines than any needs."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +45,10 @@ class Events:
         self._id = ""
         self._retry: int | None = None
         self._first = True
+        self._fields = 0
 
     def feed(self, piece: bytes) -> Iterator[Event]:
-        """Every event that ``piece`` completes."""
+        """Every event that ``piece`` completes. Raises ``TooManyFields``."""
         for line in self._framer.feed(self._newlines(piece)):
             data = line.data
             if self._first:
@@ -63,6 +70,9 @@ class Events:
         return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _field(self, line: bytes) -> None:
+        self._fields += 1
+        if self._fields > MAX_FIELDS:
+            raise TooManyFields(f"an event of more than {MAX_FIELDS} lines")
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":
@@ -85,5 +95,6 @@ class Events:
         )
         useful = bool(self._data) or self._skipped or self._retry is not None
         self._data, self._size, self._skipped, self._kind = [], 0, 0, ""
+        self._fields = 0
         self._retry = None
         return event if useful else None

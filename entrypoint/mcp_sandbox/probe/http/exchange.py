@@ -63,11 +63,12 @@ class Exchange:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._state = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEADERS)
-        self.received = 0
-        """Bytes of bodies."""
+        self._first = True
+        self._beginning = b""
 
     def ask(self, request: Request, deadline: float) -> Head:
         """Send a request, wait for the head of its answer. Raises ``Broken``, ``TimeoutError``."""
+        self._first, self._beginning = True, b""
         headers = list(request.headers)
         if request.body:
             headers.append(("Content-Length", str(len(request.body))))
@@ -106,7 +107,6 @@ class Exchange:
         while True:
             event = self._next(deadline)
             if isinstance(event, h11.Data):
-                self.received += len(event.data)
                 yield bytes(event.data)
             elif isinstance(event, h11.EndOfMessage):
                 return
@@ -133,6 +133,11 @@ class Exchange:
             return False
         return not self._state.trailing_data[0]
 
+    @property
+    def closed_by_peer(self) -> bool:
+        """Nothing can be asked on it any more."""
+        return self._connection.ended
+
     def close(self) -> None:
         """Give the connection up."""
         self._connection.close()
@@ -151,8 +156,16 @@ class Exchange:
                     return event
                 if event is h11.PAUSED:
                     raise Broken("more came than one answer")
-                self._state.receive_data(self._connection.recv(deadline))
+                data = self._connection.recv(deadline)
+                if self._first:
+                    self._beginning += data[:5]
+                    self._first = len(self._beginning) < 5 and bool(data)  # noqa: PLR2004
+                    if not b"HTTP/".startswith(self._beginning[:5]):
+                        raise Broken("what came is no HTTP/1.1: another protocol")
+                self._state.receive_data(data)
             except h11.RemoteProtocolError as error:
+                if self._state.their_state is h11.ERROR and "ConnectionClosed" in str(error):
+                    raise Broken("the connection ended before an answer") from error
                 raise Broken(f"what came is no HTTP/1.1: {error}") from error
             except ConnectionError as error:
                 raise Broken(f"the connection broke ({error})") from error

@@ -33,7 +33,7 @@ from mcp_sandbox.model import (
     Place,
     Transport,
 )
-from mcp_sandbox.probe.http.events import Event, Events
+from mcp_sandbox.probe.http.events import Event, Events, TooManyFields
 from mcp_sandbox.probe.http.exchange import Broken, Exchange, Head, Headers, Request
 from mcp_sandbox.probe.wire import MAX_LINE, MAX_SESSION, encode, sample
 
@@ -147,14 +147,19 @@ class HttpStream:
         return len(data)
 
     def close_write(self) -> None:
-        """Say that the session is over, and close what is open."""
+        """Say that the session is over, and close every connection; what has come can be read."""
         if self._session and not self._closed:
             with contextlib.suppress(Broken, TimeoutError, ConnectionError):
                 self._delete()
-        self.close()
+        self._give_up()
 
     def close(self) -> None:
         """Give everything up."""
+        self._give_up()
+        self._reader.close()
+        self._writer.close()
+
+    def _give_up(self) -> None:
         with self._guard:
             if self._closed:
                 return
@@ -218,7 +223,7 @@ class HttpStream:
             message = json.loads(line)
             try:
                 why = self._post(line, message, first=first)
-            except Broken as error:
+            except (Broken, TooManyFields) as error:
                 if self._closed:
                     return
                 why = str(error)
@@ -240,22 +245,14 @@ class HttpStream:
             self._endpoint.wait(self._timeout)
             if not self._endpoint.is_set() or self._closed:
                 return "no endpoint event came"
-        exchange, reused = self._exchange(deadline)
+            if not self._post_to:
+                return "the endpoint is on another origin"
+        exchange = self._exchange(deadline)
         request = Request("POST", self._post_to, self._headers(message), line)
         if first:
             self._asking = exchange
         try:
-            try:
-                head = exchange.ask(request, deadline)
-            except Broken:
-                # The peer may have closed a kept connection since: only that is tried twice.
-                if not reused or self._closed or exchange not in self._open:
-                    raise
-                self._drop(exchange)
-                exchange = self._fresh(deadline)
-                if first:
-                    self._asking = exchange
-                head = exchange.ask(request, deadline)
+            head = exchange.ask(request, deadline)
             why = self._answered(exchange, head, message, deadline)
         except BaseException:
             self._drop(exchange)
@@ -438,7 +435,7 @@ class HttpStream:
                     return
                 time.sleep(min(MAX_RETRY, retry / 1000))
                 self._resumed += 1
-        except (Broken, TimeoutError, ConnectionError) as error:
+        except (Broken, TooManyFields, TimeoutError) as error:
             if not self._closed:
                 self._breach(BreachKind.HTTP_BROKEN, f"the event stream: {error}")
         finally:
@@ -481,17 +478,23 @@ class HttpStream:
         ours = f"{self._place.host}:{self._place.port}"
         if (parts.netloc and parts.netloc != ours) or not parts.path.startswith("/"):
             self._breach(BreachKind.FOREIGN_ENDPOINT, f"endpoint {text[:200]}", data)
-            if not parts.path.startswith("/"):
-                return
-        self._post_to = parts.path + (f"?{parts.query}" if parts.query else "")
+            self._post_to = ""
+        else:
+            self._post_to = parts.path + (f"?{parts.query}" if parts.query else "")
         self._endpoint.set()
 
     # --- connections ---
 
-    def _exchange(self, deadline: float) -> tuple[Exchange, bool]:
+    def _exchange(self, deadline: float) -> Exchange:
+        """The kept connection, unless the peer has closed it since: no request is sent twice."""
         with self._guard:
             idle, self._idle = self._idle, None
-        return (idle, True) if idle is not None else (self._fresh(deadline), False)
+        if idle is None:
+            return self._fresh(deadline)
+        if not idle.closed_by_peer:
+            return idle
+        self._drop(idle)
+        return self._fresh(deadline)
 
     def _fresh(self, deadline: float) -> Exchange:
         try:
@@ -537,7 +540,6 @@ class HttpStream:
         self._bytes += size
         if self._bytes > MAX_SESSION:
             self._breach(BreachKind.OVERSIZED_LINE, f"more than {MAX_SESSION} bytes of bodies")
-            self._end()
             raise Broken("more bytes than one conversation may hold")
 
     def _say(self, line: bytes) -> None:
