@@ -28,7 +28,8 @@ class TransportError(ValueError):
 def http_port(environ: Mapping[str, str]) -> int | None:
     """Return the port to listen on, or None for standard input and output.
 
-    `MCP_TRANSPORT` decides when it is set (`stdio` or `http`); else a set `MCP_PORT` means HTTP.
+    `MCP_TRANSPORT` decides when it is set (`stdio`, `http` or `sse`); else a set `MCP_PORT` means
+    HTTP.
 
     Raises:
         TransportError: If either variable holds something else.
@@ -37,8 +38,8 @@ def http_port(environ: Mapping[str, str]) -> int | None:
     transport = environ.get("MCP_TRANSPORT", "") or ("http" if port else "stdio")
     if transport == "stdio":
         return None
-    if transport != "http":
-        raise TransportError("MCP_TRANSPORT must be stdio or http.")
+    if transport not in {"http", "sse"}:
+        raise TransportError("MCP_TRANSPORT must be stdio, http or sse.")
     if not port:
         return DEFAULT_PORT
     if not (port.isascii() and port.isdigit() and 0 < int(port) <= LAST_PORT):
@@ -66,4 +67,5 @@ def serve(build: Callable[[], MCPServer[Any]], port: int | None) -> None:
     else:
         # Bound to loopback, the SDK checks the Host and Origin headers of every request, which
         # keeps web pages of other sites out.
-        server.run("streamable-http", host=HOST, port=port)
+        older = os.environ.get("MCP_TRANSPORT") == "sse"
+        server.run("sse" if older else "streamable-http", host=HOST, port=port)

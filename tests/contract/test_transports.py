@@ -1,0 +1,96 @@
+"""One server over every transport: found by itself, tested as well, and told the same of."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from mcp_sandbox.model import ImageFacts
+from mcp_sandbox.sandbox import Engine
+from support.front_door import QUICK, Done, Door
+from support.on_engine import ROOT, labelled, remove_bundle
+from support.scanning import shown
+
+pytestmark = pytest.mark.engine
+
+WAYS = {
+    "stdio": ((), None),
+    "http": (("--env", "MCP_TRANSPORT=http"), "/mcp"),
+    "sse": (("--env", "MCP_TRANSPORT=sse"), "/sse"),
+}
+
+
+@pytest.fixture(scope="module")
+def image(store: Any) -> ImageFacts:
+    """The server with holes: a test of what is found needs something to find."""
+    folder = ROOT / "examples" / "vulnerable-server"
+    made: ImageFacts = store.build(
+        folder, dockerfile=None, network="default", timeout=600, environment=os.environ
+    )
+    return made
+
+
+@pytest.fixture(scope="module")
+def scans(
+    tmp_path_factory: pytest.TempPathFactory,
+    docker_host: str | None,
+    helper_image: str,
+    engine: Engine,
+    image: ImageFacts,
+) -> dict[str, Done]:
+    """A scan by each way; which it is the scanner has to find out."""
+
+    def scan(way: str) -> Done:
+        options, _ = WAYS[way]
+        folder = tmp_path_factory.mktemp(way)
+        door = Door(folder, docker_host, "--helper-image", helper_image, *QUICK)
+        try:
+            done = door.start("scan", *options, "--image", image.id).end(within=300)
+        finally:
+            door.close()
+        remove_bundle(engine, helper_image, door.label)
+        assert labelled(engine, door.label) == [], way
+        assert door.left_here() == [], way
+        return done
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(WAYS, pool.map(scan, WAYS), strict=True))
+
+
+def told(done: Done) -> set[tuple[str, str, str]]:
+    """What is reported, as (rule, class, subject)."""
+    return {
+        (one["rule"], one["class"], one["subject"])
+        for one in done.report["findings"]
+        if one["class"] != "note"
+    }
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_transport_is_found(way: str, scans: dict[str, Done]):
+    report = scans[way].report
+    assert report["verdict"] == "fail", shown(report)
+    assert report["coverage"]["missing"] == [], shown(report)
+    path = WAYS[way][1]
+    for session in report["observations"]["sessions"]:
+        seen = session["transcript"]["http"]
+        if path is None:
+            assert seen is None
+        else:
+            assert (seen["place"]["transport"], seen["place"]["path"]) == (way, path)
+            assert seen["place"]["port"] == 3123
+
+
+@pytest.mark.parametrize("way", ["http", "sse"])
+def test_the_findings_are_those_of_stdio(way: str, scans: dict[str, Done]):
+    assert told(scans[way]) == told(scans["stdio"]), shown(scans[way].report)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_tool_is_called(way: str, scans: dict[str, Done]):
+    tools = scans[way].report["coverage"]["tools"]
+    assert {one["outcome"] for one in tools.values()} == {"called"}
+    assert set(tools) == set(scans["stdio"].report["coverage"]["tools"])
