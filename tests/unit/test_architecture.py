@@ -16,6 +16,7 @@ LAYERS: dict[str, int] = {
     "errors": 0,
     "background": 0,
     "endpoints": 0,
+    "words": 0,
     "settings": 1,
     "interrupts": 0,
     "proc": 1,
