@@ -228,6 +228,9 @@ class BaselineState(StrEnum):
     OFF = "off"
     """Nothing, as asked."""
     MISSING = "missing"
+    """There is none where one is looked for."""
+    UNREADABLE = "unreadable"
+    """Nobody knows whether there is one: the base commit is not at hand. Never a pass."""
     USED = "used"
 
 
@@ -239,6 +242,8 @@ class Baseline:
     origin: str = ""
     """Where it is from: ``FILE``, ``FILE of commit ABC…``, ``image REF``; where it was looked for
     when it is missing."""
+    why: str = ""
+    """Why there is none, and the way out; empty for one that is used or off."""
     lock: Lock | None = None
     proposed: Lock | None = None
     """Of the checkout, where that is not the one that counts; ``None`` also for a file that is
