@@ -13,6 +13,7 @@ from datetime import date
 from enum import StrEnum
 
 from mcp_sandbox.model import (
+    PLAIN_NAMES,
     Call,
     ItemKind,
     Json,
@@ -125,6 +126,8 @@ class Lock:
     """Sorted by kind and name."""
     behaviour: dict[str, Behaviour] = field(default_factory=dict)
     """``start-up``, ``idle``, ``tools/NAME``… -> what was done there; empty ones are left out."""
+    uncalled: tuple[str, ...] = ()
+    """Tools that no call could be made to: of what they do, nothing is known. Subjects, sorted."""
     launch: Launch = Launch()
     ceilings: Ceilings = Ceilings()
     score: float | None = None
@@ -188,6 +191,9 @@ class Part(StrEnum):
     READ = "reads"
     LAUNCH = "launch"
     CEILING = "ceiling"
+    SETTING = "setting"
+    """How the lock was taken (``/profile``, ``/network``, ``/tls``), and a tool that no call could
+    be made to (``/uncalled``): what is not seen then may be there."""
     SCORE = "score"
 
 
@@ -254,6 +260,9 @@ class Baseline:
     """Of the lock file, relative to the repository's root; empty when it is not in one."""
     lines: dict[str, int] = field(default_factory=dict)
     """Subject -> its line in the lock file of the checkout."""
+    kept: bool = True
+    """Somebody keeps ``lock`` in a file, and can bring it up to date; ``False`` for what another
+    image did in this very run."""
 
 
 # --- the policy -----------------------------------------------------------------------------------
@@ -271,6 +280,8 @@ class Acceptance:
     about: str = ""
     """Words that the message holds; empty for any."""
     fingerprint: str = ""
+    tool: str = ""
+    """The scanner whose rule it is; empty for our own rules."""
     line: int = 0
     """Of the policy file."""
 
@@ -297,7 +308,15 @@ class ClassOverride:
     rule: str
     class_: RiskClass
     subject: str = ""
+    reason: str = ""
+    """Required where it makes something milder."""
+    tool: str = ""
+    """The scanner whose rule it is; empty for our own rules."""
+    caps: bool = False
+    """It is milder than the rule's own class: what is milder still stays as it is."""
     line: int = 0
+
+    __pydantic_config__ = PLAIN_NAMES
 
 
 @dataclass(frozen=True)
