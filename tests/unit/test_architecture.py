@@ -19,6 +19,7 @@ LAYERS: dict[str, int] = {
     "git": 0,
     "words": 0,
     "deeds": 1,
+    "hostnames": 1,
     "settings": 1,
     "interrupts": 0,
     "proc": 1,

@@ -19,10 +19,11 @@ from mcp_sandbox import pipeline
 from mcp_sandbox.action import event as events
 from mcp_sandbox.action import files
 from mcp_sandbox.action.log import MAX_ANNOTATIONS, Log, Progress
-from mcp_sandbox.action.step import SHOWN_FINDINGS, _answer
 from mcp_sandbox.errors import BadInput
 from mcp_sandbox.model import Location
 from mcp_sandbox.pipeline.scanning import Scanning
+from mcp_sandbox.report.lines import answer
+from mcp_sandbox.report.spans import plain
 from mcp_sandbox.settings import load
 from support import runner
 from unit.report_samples import HOSTILE, finding, sample_report
@@ -278,7 +279,7 @@ def test_nothing_a_server_says_is_a_command(texts: list[str]):
         sample_report(),
         findings=tuple(replace(finding(), subject=text, message=text) for text in texts),
     )
-    log.lines(_answer(report))
+    log.lines(plain(spans) for spans in answer(report))
     log.annotate("; ".join(texts), report.findings)
     log.close()
     written = paper.getvalue()
@@ -329,11 +330,6 @@ def test_a_phase_prints_each_call_once_and_not_without_end():
     assert said[:2] == ["tool 0", "tool 1"]
     assert said[-1] == "… more calls, all of them in the report"
     assert len(said) == 101
-
-
-def test_the_answer_is_bounded():
-    report = replace(sample_report(), findings=(finding(),) * 500)
-    assert len(list(_answer(report))) < SHOWN_FINDINGS + 20
 
 
 # --- the runner's files ---------------------------------------------------------------------------
