@@ -19,6 +19,7 @@ from mcp_sandbox.model import (
     ContainerFacts,
     Coverage,
     Deduction,
+    Deed,
     Era,
     Evidence,
     FileChange,
@@ -145,6 +146,7 @@ def finding(rule: str = "command-injection", **changes: object) -> Finding:
         ),
         command=COMMAND,
         seen=("evidence/1-main.jsonl:4", "evidence/1-main.jsonl:5"),
+        about=(Deed("tools/read_file", "programs", "expr"),),
     )
     return replace(base, **changes)  # type: ignore[arg-type]  # the caller names real fields
 

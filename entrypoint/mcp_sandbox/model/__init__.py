@@ -733,6 +733,9 @@ class Observations:
     sessions: tuple[Session, ...] = ()
     allowed: tuple[str, ...] = ()
     """``HOST:PORT`` that packets were let out to; empty when none could leave."""
+    network: Network = Network.SINK
+    tls: Tls = Tls.OBSERVE
+    """What was asked for, of all containers."""
     scanners: tuple[ScannerRun, ...] = ()
     scanners_requested: tuple[str, ...] = ()
     """The scanners that were asked for by name; empty when those run that are there."""
@@ -841,6 +844,19 @@ class RuleInfo:
 
 
 @dataclass(frozen=True)
+class Deed:
+    """One thing that was done with one object, as a lock file and a policy name both."""
+
+    subject: str
+    """Where: ``tools/NAME`` and its like, ``start-up``, ``idle``."""
+    part: str
+    """``endpoints``, ``programs``, ``writes``, ``reads``."""
+    object: str
+    """``HOST:PORT``, ``HOST:PORT/udp``, a bare ``HOST`` that was looked up; the name of a program;
+    an absolute path."""
+
+
+@dataclass(frozen=True)
 class Finding:
     """What a rule says of an observation."""
 
@@ -861,6 +877,8 @@ class Finding:
     """The ``docker run …`` to send them to."""
     seen: tuple[str, ...] = ()
     """What proves it, as ``FILE:LINE`` below the output folder."""
+    about: tuple[Deed, ...] = ()
+    """All that it is about, sorted; empty where that is no such object, or is not wholly known."""
     suppressed: str = ""
     """Why it does not count; empty when it does."""
     tool: str = ""
@@ -939,6 +957,8 @@ class GateCondition:
     value: str
     limit: str
     held: bool
+    flip: str = ""
+    """What would turn it over, one sentence."""
 
 
 @dataclass(frozen=True)

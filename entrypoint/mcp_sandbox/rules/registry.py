@@ -12,11 +12,13 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from mcp_sandbox import deeds
 from mcp_sandbox.model import (
     EVIDENCE,
     RISK_ORDER,
     Call,
     Confidence,
+    Deed,
     Era,
     Evidence,
     Finding,
@@ -35,6 +37,8 @@ from mcp_sandbox.rules.context import Context
 
 MAX_MESSAGE = 1_000
 MAX_SEEN = 8
+MAX_ABOUT = 256
+"""Objects that a finding names; one with more names none."""
 META = "io.modelcontextprotocol/"
 """Prefix of the reserved ``_meta`` keys (protocol 2026-07-28)."""
 CUT = "…"
@@ -79,6 +83,8 @@ class Hit:
     """What the kernel recorded of it, in ``session``."""
     sink: tuple[SinkEvent, ...] = ()
     """What arrived at the sink, in ``session``."""
+    about: tuple[Deed, ...] = ()
+    """All that it is about, where ``kernel`` and ``sink`` only show some of it."""
 
 
 Check = Callable[[Context], Iterable[Hit]]
@@ -189,6 +195,7 @@ def _finding(
         reproducer=_reproducer(shown),
         command=shown.session.container.command_line if shown.session else (),
         seen=_seen(shown),
+        about=_about(hits),
     )
 
 
@@ -202,6 +209,27 @@ def _seen(hit: Hit) -> tuple[str, ...]:
     for call in hit.calls:
         lines += [f"{name}.jsonl:{line}" for line in (call.line, call.answer) if line]
     return tuple(dict.fromkeys(lines))[:MAX_SEEN]
+
+
+def _about(hits: list[Hit]) -> tuple[Deed, ...]:
+    """The objects of all hits; none where one of them rests on anything else."""
+    found: set[Deed] = set()
+    for hit in hits:
+        told = _deeds(hit)
+        if not told:
+            return ()
+        found.update(told)
+        if len(found) > MAX_ABOUT:
+            return ()
+    return tuple(sorted(found, key=lambda one: (one.subject, one.part, one.object)))
+
+
+def _deeds(hit: Hit) -> tuple[Deed, ...]:
+    if hit.about or hit.session is None:
+        return hit.about
+    each = [deeds.of_kernel(hit.session, event) for event in hit.kernel]
+    each += [deeds.of_sink(hit.session, event) for event in hit.sink]
+    return tuple(deed for told in each for deed in told) if all(each) else ()
 
 
 def _strength(hit: Hit, info: RuleInfo) -> tuple[int, str, int, int, bool, int]:
