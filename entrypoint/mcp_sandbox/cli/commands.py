@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mcp_sandbox import __version__, pipeline
+from mcp_sandbox.cli.merging import fleet, merge
 from mcp_sandbox.cli.options import JUDGING, scan_options
 from mcp_sandbox.cli.printing import STYLE, Paper, print_answer, print_rule, printing
 from mcp_sandbox.cli.progress import LiveProgress, PlainProgress
@@ -182,3 +183,7 @@ def clean() -> int:
             console.print(Text(terminal(line)))
         console.print(f"{len(removed)} removed")
     return ExitCode.PASS
+
+
+cli.add_command(merge)
+cli.add_command(fleet)
