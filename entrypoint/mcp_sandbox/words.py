@@ -43,11 +43,11 @@ def diff(before: str, after: str) -> tuple[Piece, ...]:
     end = _alike(old[start:][::-1], new[start:][::-1])
     middle = _edits(old[start : len(old) - end], new[start : len(new) - end])
     pieces = [
-        *[(Kind.SAME, word) for word in old[:start]],
+        (Kind.SAME, "".join(old[:start])),
         *middle,
-        *[(Kind.SAME, word) for word in old[len(old) - end :]],
+        (Kind.SAME, "".join(old[len(old) - end :])),
     ]
-    return tuple(_joined(pieces))
+    return tuple(_joined([piece for piece in pieces if piece[1]]))
 
 
 def _alike(one: list[str], other: list[str]) -> int:
@@ -65,7 +65,7 @@ _Marked = list[tuple[Kind, str]]
 
 def _edits(old: list[str], new: list[str]) -> _Marked:
     """A shortest edit script (Myers 1986, the greedy variant), or all replaced by all."""
-    replaced = [(Kind.REMOVED, word) for word in old] + [(Kind.ADDED, word) for word in new]
+    replaced = [(Kind.REMOVED, "".join(old)), (Kind.ADDED, "".join(new))]
     if not old or not new or max(len(old), len(new)) > MAX_WORDS:
         return replaced
     furthest = {1: 0}

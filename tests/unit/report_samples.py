@@ -56,6 +56,7 @@ from mcp_sandbox.model import (
     Window,
 )
 from mcp_sandbox.model.answer import Report
+from unit import drift_samples
 
 CHECKOUT = {
     "server/tools.py": (
@@ -247,7 +248,7 @@ def sample_report() -> Report:
             arithmetic="(100 - 3) × 0 = 0",
         ),
         gate=(
-            GateCondition("score", "0", "at least 80", held=False),
+            GateCondition("score", "0", "at least 80", held=False, flip="Mend what costs points."),
             GateCondition("critical findings", "1", "0", held=False),
             GateCondition("medium findings", "1", "any", held=True),
         ),
@@ -370,10 +371,10 @@ def hostile_report(text: str) -> Report:
             left_out=(text,),
         ),
     )
-    return replace(
+    bad_report = replace(
         base,
         findings=(bad, *base.findings[1:4], suppressed),
-        gate=(GateCondition(text, text, text, held=False),),
+        gate=(GateCondition(text, text, text, held=False, flip=text),),
         coverage=Coverage(
             tools={text: ToolCoverage(ToolOutcome.CRASHED, text, 1)},
             witnesses={text: text},
@@ -392,3 +393,4 @@ def hostile_report(text: str) -> Report:
         versions={text: text},
         limits=(text,),
     )
+    return drift_samples.hostile(bad_report, text)

@@ -140,8 +140,10 @@ class _Index:
         found = [number for deed in deeds for number in self._by_key.get(deed, ())]
         if found:
             return list(dict.fromkeys(found))
-        subject, sharp, pointer = finding.subject.partition("#")
-        names = [f"#{pointer}"] if sharp else []
+        subject, names = finding.subject, []
+        if (subject, "") not in self._by_key:  # a stranger's name may hold a # too
+            subject, _, pointer = subject.rpartition("#")
+            names = [f"#{pointer}"]
         parts = RULE_PARTS.get(finding.rule)
         for name in [*names, *finding.message.split("`")[1::2], ""]:
             found = self._by_key.get((subject, name), [])[:MAX_MEANT]
