@@ -44,7 +44,7 @@ Words = Annotated[str, Field(min_length=1, max_length=1_024)]
 Link = Annotated[str, Field(pattern=r"^https://[!-~]{1,1000}$")]
 Tool = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9 ._-]{0,63}$")]
 Line = Annotated[int, Field(ge=1, le=2**31)]
-Uri = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~%/-]{1,8000}$")]
+Uri = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~%/-]{1,13000}$")]
 Severity = Annotated[str, Field(pattern=r"^(?:10\.0|[0-9]\.[0-9])$")]
 Bag = dict[str, JsonValue]
 
