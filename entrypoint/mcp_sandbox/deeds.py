@@ -72,7 +72,7 @@ def endpoint(name: str, port: int, *, datagrams: bool = False) -> str:
 
 def place(session: Session, window: Window, number: int) -> str:
     """Where something was done: the call's ``tools/NAME``, ``start-up``, or ``idle``."""
-    if window is Window.START:
+    if window in {Window.START, Window.LISTING}:
         return START
     if window is not Window.CALL:
         return IDLE

@@ -2,48 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Any, NoReturn
+from collections.abc import Iterable
+from datetime import date
 
 from mcp_sandbox import settings
 from mcp_sandbox.errors import BadInput, PolicyUnreadable
-from mcp_sandbox.model import (
-    RISK_ORDER,
-    Evidence,
-    ItemKind,
-    Json,
-    RiskClass,
-    RuleInfo,
-)
-from mcp_sandbox.model.locked import (
-    IDLE,
-    IMAGE,
-    POLICY_FILE,
-    SERVER,
-    START,
-    Acceptance,
-    ClassOverride,
-    Permission,
-    Policy,
-)
-from mcp_sandbox.policy import complaints, lines, objects
+from mcp_sandbox.model import ItemKind, Json, RuleInfo
+from mcp_sandbox.model.locked import IDLE, POLICY_FILE, START, Policy
+from mcp_sandbox.policy import entries, lines
 from mcp_sandbox.policy.lines import Path
+from mcp_sandbox.policy.objects import EVERYWHERE
+from mcp_sandbox.policy.reading import Reader, kind
 
 MAX_BYTES = 256 * 2**10
 MAX_ENTRIES = 1_000
 """Acceptances, permissions and classes together."""
-MAX_TEXT = 500
-"""Characters of a reason, a subject, or the words of a message."""
-MAX_DAYS = 366
-"""Days that an acceptance may last from the day it is read: a year, leap years too."""
-
-ALL = "*"
-"""The subject of permissions in ``[all]``."""
 
 GATE = ("fail_on", "fail_below")
 LAUNCH = (
@@ -66,14 +41,11 @@ LAUNCH = (
 )
 """Settings that say how the server is built, started and tried."""
 
-TABLES = ("gate", "launch", "classes", "accept", "tools", START, IDLE, "all")
-ACCEPT = ("rule", "tool", "subject", "about", "fingerprint", "reason", "expires")
-PERMISSION = ("endpoints", "programs", "paths", "reason")
-CLASS = ("class", "reason", "tool")
+PLACES = {START: START, IDLE: IDLE, "all": EVERYWHERE}
+"""Tables of permissions that belong to no tool -> their subject."""
+TABLES = ("gate", "launch", "classes", "accept", "tools", *PLACES)
 
-_SUBJECTS = (SERVER, IMAGE, START, IDLE, *(f"{kind.value}/NAME" for kind in ItemKind))
-_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
-_SCANNERS = {one.value for one in settings.ScannerName} - {settings.ScannerName.AUTO.value}
+_AT = re.compile(r" \(at (?:line ([0-9]+), column [0-9]+|end of document)\)$")
 
 
 def load(
@@ -86,8 +58,9 @@ def load(
 ) -> Policy:
     """The policy that a file holds. ``name`` is for messages, ``path`` is in the repository.
 
-    ``rules``: all of our own there are. ``today``: the day of the run, UTC. Raises
-    ``PolicyUnreadable`` with one sentence that names the file, the line and what is wrong.
+    ``rules``: all of our own there are. ``today``: the day of the run, UTC. Settings are checked
+    one by one and kept as they were written. Raises ``PolicyUnreadable`` with one sentence that
+    names the file, the line and what is wrong.
     """
     if len(data) > MAX_BYTES:
         raise PolicyUnreadable(f"{name} is larger than {MAX_BYTES // 2**10} KiB.")
@@ -97,289 +70,94 @@ def load(
         line = data.count(b"\n", 0, error.start) + 1
         raise PolicyUnreadable(f"{name} line {line} is not UTF-8.") from error
     try:
-        for _ in lines.statements(text):
-            pass  # its bounds hold before anything that could be slow looks at it
+        found = list(lines.statements(text))  # its bounds hold before anything slow looks at it
         document = tomllib.loads(text)
     except lines.TooDeep as error:
         raise PolicyUnreadable(f"{name} line {error.line} {error}.") from error
     except ValueError as error:
-        raise PolicyUnreadable(f"{name} is no TOML: {_said(error)}.") from error
-    reader = _Reader(name, lines.lines(text), {one.id: one for one in rules}, today)
-    return reader.policy(document, path)
+        raise PolicyUnreadable(_no_toml(name, error)) from error
+    reader = Reader(name, lines.lines(found), {one.id: one for one in rules}, today)
+    return _policy(reader, document, path)
 
 
-def _said(error: ValueError) -> str:
-    text = str(error)[:300].rstrip(".")
-    return text[:1].lower() + text[1:]
+def _no_toml(name: str, error: ValueError) -> str:
+    if not isinstance(error, tomllib.TOMLDecodeError):  # of a conversion: Python's own bound
+        return f"{name} holds a number that is too long."
+    said = str(error)
+    at = _AT.search(said)
+    where = f" line {at[1]}" if at and at[1] else ""
+    said = said[: at.start()] if at else said
+    ending = " at its end" if at and not at[1] else ""
+    return f"{name}{where} is no TOML: {said[:1].lower()}{said[1:300]}{ending}."
 
 
-@dataclass(frozen=True)
-class _Reader:
-    """What every part of the file is checked against."""
-
-    name: str
-    places: dict[Path, int]
-    rules: Mapping[str, RuleInfo]
-    today: date
-
-    # --- mistakes ---------------------------------------------------------------------------------
-
-    def fail(self, path: Path, text: str) -> NoReturn:
-        line = lines.line_of(self.places, path)
-        raise PolicyUnreadable(f"{self.name} line {line}: {text}")
-
-    def known(self, path: Path, word: str, words: Collection[str], what: str) -> str:
-        """``word``, when it is one of ``words``; else a mistake with the nearest of them."""
-        if word not in words:
-            near = difflib.get_close_matches(word[:100], words, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f", only {_listed(words)}"
-            text = f"there is no {what} {word[:100]!r}{hint}"
-            self.fail(path, text.removesuffix("?") + ("?" if near else ""))
-        return word
-
-    def table(self, path: Path, value: Json, keys: Collection[str]) -> dict[str, Json]:
-        """A table with known keys only."""
-        if not isinstance(value, dict):
-            self.fail(path, f"{path[-1]!r} is a table, not {_kind(value)}")
-        for key in value:
-            self.known((*path, key), key, keys, "key")
-        return value
-
-    def text(self, path: Path, value: Json) -> str:
-        """A text with something in it, on one line."""
-        if not isinstance(value, str):
-            self.fail(path, f"{path[-1]!r} is a text in quotes, not {_kind(value)}")
-        said = " ".join(value.split())
-        if not said or len(said) > MAX_TEXT:
-            self.fail(path, f"{path[-1]!r} has 1 to {MAX_TEXT} characters")
-        return said
-
-    def optional(self, path: Path, table: dict[str, Json], key: str) -> str:
-        return self.text((*path, key), table[key]) if key in table else ""
-
-    # --- the whole --------------------------------------------------------------------------------
-
-    def policy(self, document: dict[str, Json], path: str) -> Policy:
-        self.table((), document, TABLES)
-        gate = self.settings("gate", document.get("gate", {}), GATE)
-        launch = self.settings("launch", document.get("launch", {}), LAUNCH)
-        accept = self.accepted(document.get("accept", []))
-        allow = [
-            self.permission((key,), subject, document[key], PERMISSION)
-            for key, subject in ((START, START), (IDLE, IDLE), ("all", ALL))
-            if key in document
-        ]
-        classes = self.classes(("classes",), document.get("classes", {}), "")
-        tools = document.get("tools", {})
-        if not isinstance(tools, dict):
-            self.fail(("tools",), "'tools' is a table of tables, one for each tool")
-        for tool, value in tools.items():
-            here: Path = ("tools", tool)
-            subject = f"{ItemKind.TOOLS.value}/{tool}"
-            table = self.table(here, value, (*PERMISSION, "classes"))
-            allow.append(self.permission(here, subject, table, (*PERMISSION, "classes")))
-            classes += self.classes((*here, "classes"), table.get("classes", {}), subject)
-        if len(accept) + len(allow) + len(classes) > MAX_ENTRIES:
-            raise PolicyUnreadable(f"{self.name} has more than {MAX_ENTRIES} entries.")
-        return Policy(
-            origin=self.name,
-            path=path,
-            accept=tuple(accept),
-            allow=tuple(one for one in allow if one.endpoints or one.programs or one.paths),
-            classes=tuple(classes),
-            settings=gate | launch,
-        )
-
-    # --- settings ---------------------------------------------------------------------------------
-
-    def settings(self, name: str, value: Json, fields: tuple[str, ...]) -> dict[str, Json]:
-        """Settings by their field names, each of them checked alone."""
-        keys = {field.replace("_", "-"): field for field in fields}
-        if not isinstance(value, dict):
-            self.fail((name,), f"{name!r} is a table, not {_kind(value)}")
-        for key in value:
-            if key not in keys and key.replace("-", "_") in settings.Settings.model_fields:
-                elsewhere = {*GATE, *LAUNCH} & {key.replace("-", "_")}
-                self.fail(
-                    (name, key),
-                    f"{key!r} does not stand in [{name}] but in the other table of settings"
-                    if elsewhere
-                    else f"{key!r} is an option of the command, and not for the policy to say",
-                )
-            self.known((name, key), key, keys, "key")
-        return {keys[key]: self.setting((name, key), keys[key], one) for key, one in value.items()}
-
-    def setting(self, path: Path, field: str, value: Json) -> Json:
-        if isinstance(value, bool) or not isinstance(value, str | int | float | list):
-            self.fail(path, f"{path[-1]!r} cannot be {_kind(value)}")
-        if isinstance(value, list) and not all(isinstance(one, str) for one in value):
-            self.fail(path, f"{path[-1]!r} is a list of texts in quotes")
-        try:
-            settings.load({"context": ".", field: value})
-        except BadInput as error:
-            said = error.what.removeprefix("--").replace(field.replace("_", "-"), "", 1).strip()
-            self.fail(path, f"{path[-1]} {said}".rstrip("."))
-        return value
-
-    # --- acceptances ------------------------------------------------------------------------------
-
-    def accepted(self, value: Json) -> list[Acceptance]:
-        if not isinstance(value, list):
-            self.fail(("accept",), "each acceptance stands below a line [[accept]] of its own")
-        return [self.acceptance(("accept", number), one) for number, one in enumerate(value)]
-
-    def acceptance(self, path: Path, value: Json) -> Acceptance:
-        table = self.table(path, value, ACCEPT)
-        for key in ("rule", "reason", "expires"):
-            if key not in table:
-                self.fail(path, f"an acceptance needs {key!r}")
-        rule, tool = self.rule(path, table)
-        subject = self.optional(path, table, "subject")
-        if subject and not tool:
-            self.subject((*path, "subject"), subject)
-        about = self.optional(path, table, "about")
-        fingerprint = self.optional(path, table, "fingerprint")
-        if fingerprint and not _FINGERPRINT.fullmatch(fingerprint):
-            self.fail((*path, "fingerprint"), "a fingerprint is 64 hexadecimal digits")
-        named = tool or subject or about or fingerprint
-        if not named and worst(self.rules[rule]) is RiskClass.CRITICAL:
-            self.fail(
-                path,
-                f"{rule} can be critical: say with 'subject', 'about' or 'fingerprint' which "
-                "finding is accepted",
-            )
-        return Acceptance(
-            rule=rule,
-            reason=self.text((*path, "reason"), table["reason"]),
-            expires=self.expiry((*path, "expires"), table["expires"]),
-            subject=subject,
-            about=about,
-            fingerprint=fingerprint,
-            tool=tool,
-            line=lines.line_of(self.places, path),
-        )
-
-    def rule(self, path: Path, table: dict[str, Json]) -> tuple[str, str]:
-        """Rule and scanner of an entry; a scanner's own ids are not ours to know."""
-        rule = self.text((*path, "rule"), table["rule"])
-        if "tool" in table:
-            return rule, self.scanner((*path, "tool"), table["tool"])
-        return self.own_rule((*path, "rule"), rule), ""
-
-    def own_rule(self, path: Path, rule: str) -> str:
-        if rule not in self.rules:
-            near = difflib.get_close_matches(rule[:100], self.rules, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "a scanner's rule needs its 'tool'"
-            self.fail(path, f"there is no rule {rule[:100]!r}; {hint}")
-        if rule in complaints.IDS:
-            self.fail(path, f"{rule} is about this file, which cannot excuse itself")
-        return rule
-
-    def scanner(self, path: Path, value: Json) -> str:
-        return self.known(path, self.text(path, value).casefold(), _SCANNERS, "scanner")
-
-    def subject(self, path: Path, subject: str) -> None:
-        kind, slash, _ = subject.partition("/")
-        if slash and kind in set(ItemKind):
-            return
-        base = subject.partition("#")[0]
-        if base not in _SUBJECTS or base.endswith("/NAME"):
-            self.known(path, subject, _SUBJECTS, "subject")
-
-    def expiry(self, path: Path, value: Json) -> date:
-        if isinstance(value, datetime) or not isinstance(value, date):
-            self.fail(path, "'expires' is a day without quotes and time, such as 2027-01-31")
-        if value > self.today + timedelta(days=MAX_DAYS):
-            self.fail(path, f"{value} is more than a year ahead: an acceptance is looked at again")
-        return value
-
-    # --- permissions and classes ------------------------------------------------------------------
-
-    def permission(
-        self, path: Path, subject: str, value: Json, keys: Collection[str]
-    ) -> Permission:
-        table = self.table(path, value, keys)
-        allowed = {
-            key: self.objects((*path, key), key, table[key])
-            for key in objects.PARSERS
-            if key in table
-        }
-        if any(allowed.values()) and "reason" not in table:
-            self.fail(path, "what is allowed needs a 'reason'")
-        return Permission(
-            subject=subject,
-            reason=self.optional(path, table, "reason"),
-            line=lines.line_of(self.places, path),
-            **allowed,
-        )
-
-    def objects(self, path: Path, key: str, value: Json) -> tuple[str, ...]:
-        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-            self.fail(path, f"{key!r} is a list of texts in quotes")
-        found = []
-        for one in value:
-            try:
-                found.append(objects.PARSERS[key](one))
-            except ValueError as error:
-                self.fail(path, f"{one[:100]!r}: {str(error).rstrip('.')}")
-        return tuple(dict.fromkeys(found))
-
-    def classes(self, path: Path, value: Json, subject: str) -> list[ClassOverride]:
-        if not isinstance(value, dict):
-            self.fail(path, "'classes' is a table of rules")
-        return [self.override((*path, rule), rule, one, subject) for rule, one in value.items()]
-
-    def override(self, path: Path, rule: str, value: Json, subject: str) -> ClassOverride:
-        table = {"class": value} if isinstance(value, str) else self.table(path, value, CLASS)
-        if "class" not in table:
-            self.fail(path, "a class is needed")
-        tool = self.scanner((*path, "tool"), table["tool"]) if "tool" in table else ""
-        if not tool:
-            self.own_rule(path, rule)
-        said = self.text((*path, "class"), table["class"])
-        class_ = RiskClass(self.known((*path, "class"), said, list(RiskClass), "class"))
-        reason = self.optional(path, table, "reason")
-        milder = not tool and _index(class_) > _index(worst(self.rules[rule]))
-        if milder and proved(self.rules[rule]):
-            self.fail(
-                path,
-                f"{rule} is critical and proved by what happened: accept what is found one by one, "
-                "with [[accept]]",
-            )
-        if (milder or tool) and not reason:
-            self.fail(path, "a milder class, or a scanner's, needs a 'reason'")
-        return ClassOverride(
-            rule=rule,
-            class_=class_,
-            subject=subject,
-            reason=reason,
-            tool=tool,
-            caps=milder,
-            line=lines.line_of(self.places, path),
-        )
+def _policy(reader: Reader, document: dict[str, Json], path: str) -> Policy:
+    reader.table((), document, TABLES)
+    chosen = _settings(reader, "gate", document.get("gate", {}), GATE)
+    chosen |= _settings(reader, "launch", document.get("launch", {}), LAUNCH)
+    accept = entries.accepted(reader, document.get("accept", []))
+    allow = [
+        entries.permission(reader, (key,), subject, document[key])
+        for key, subject in PLACES.items()
+        if key in document
+    ]
+    classes = entries.classes(reader, ("classes",), document.get("classes", {}), "")
+    tools = document.get("tools", {})
+    if not isinstance(tools, dict):
+        reader.fail(("tools",), "'tools' is a table of tables, [tools.NAME] for each tool")
+    for tool, table in tools.items():
+        here: Path = ("tools", tool)
+        subject = f"{ItemKind.TOOLS.value}/{tool}"
+        keys = (*entries.PERMISSION, "classes")
+        allow.append(entries.permission(reader, here, subject, table, keys))
+        own = table.get("classes", {})
+        classes += entries.classes(reader, (*here, "classes"), own, subject)
+    if len(accept) + len(allow) + len(classes) > MAX_ENTRIES:
+        raise PolicyUnreadable(f"{reader.name} has more than {MAX_ENTRIES} entries.")
+    return Policy(
+        origin=reader.name,
+        path=path,
+        accept=tuple(accept),
+        allow=tuple(one for one in allow if one.endpoints or one.programs or one.paths),
+        classes=tuple(classes),
+        settings=chosen,
+    )
 
 
-def worst(info: RuleInfo) -> RiskClass:
-    """The worst class that a rule gives under any profile."""
-    classes = [info.class_] + ([info.seed_class] if info.seed_class else [])
-    return min(classes, key=_index)
+# --- settings -------------------------------------------------------------------------------------
 
 
-def proved(info: RuleInfo) -> bool:
-    """Critical, and shown by a planted secret or a computed effect."""
-    return info.class_ is RiskClass.CRITICAL and info.evidence in {Evidence.E1, Evidence.E2}
+def _settings(reader: Reader, name: str, value: Json, fields: tuple[str, ...]) -> dict[str, Json]:
+    """Settings by their field names."""
+    keys = {field.replace("_", "-"): field for field in fields}
+    if not isinstance(value, dict):
+        reader.fail((name,), f"{name!r} is a table, not {kind(value)}")
+    for key in value:
+        field = key.replace("-", "_")
+        if key not in keys and "_" not in key and field in settings.Settings.model_fields:
+            other = next((one for one, of in _OTHER.items() if field in of), "")
+            where = f"stands in [{other}]" if other else "is for the command and the action to say"
+            reader.fail((name, key), f"{key!r} {where}")
+        reader.known((name, key), key, keys, "key")
+    return {
+        keys[key]: _setting(reader, (name, key), key, keys[key], one) for key, one in value.items()
+    }
 
 
-def _index(class_: RiskClass) -> int:
-    return RISK_ORDER.index(class_)
+_OTHER = {"gate": GATE, "launch": LAUNCH}
 
 
-def _listed(words: Iterable[str]) -> str:
-    return ", ".join(words)
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true or false"
-    names = {str: "a text", int: "a number", float: "a number", list: "a list", dict: "a table"}
-    return names.get(type(value), "a date or a time")
+def _setting(reader: Reader, path: Path, key: str, field: str, value: Json) -> Json:
+    if isinstance(settings.Settings.model_fields[field].default, tuple):
+        reader.texts(path, value)
+    elif isinstance(value, bool) or not isinstance(value, str | int | float):
+        reader.fail(path, f"{key!r} cannot be {kind(value)}")
+    try:
+        settings.load({"context": ".", field: value})
+    except BadInput as error:
+        option = settings.option(field)
+        said = error.what
+        if said.startswith(option):
+            said = f"{key}{said.removeprefix(option)}"
+        reader.fail(path, said)
+    return value

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 MAX_DEPTH = 8
@@ -98,12 +98,12 @@ class _Cut:
             yield Statement(self._begun, self._key.strip())
 
 
-def lines(text: str) -> dict[Path, int]:
-    """Path -> line, of a text that ``tomllib`` has read."""
+def lines(read: Iterable[Statement]) -> dict[Path, int]:
+    """Path -> line, of the statements of a text that ``tomllib`` has read."""
     found: dict[Path, int] = {}
     counts: dict[Path, int] = {}
     table: Path = ()
-    for one in statements(text):
+    for one in read:
         array = one.text.startswith("[[")
         if array or one.text.startswith("["):
             table = _parts(one.text[2:-2] if array else one.text[1:-1])

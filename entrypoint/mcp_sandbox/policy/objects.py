@@ -10,9 +10,12 @@ from mcp_sandbox import deeds, endpoints
 from mcp_sandbox.model import Deed
 from mcp_sandbox.model.locked import Part, Permission
 
+EVERYWHERE = "*"
+"""The subject of what every place may do."""
 BELOW = "/**"
 ANY = "*."
 _PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
+_BRACKETS = re.compile(r"\[([^\]]*)\]:([^:\]]*)")
 _LAST_PORT = 65_535
 _PROGRAM = re.compile(r"[\w.+-]{1,100}")
 _MAX = 1_024
@@ -103,7 +106,7 @@ class Allowed:
     def by(self, deed: Deed, *, exactly: bool = False) -> Permission | None:
         """The permission for a deed; ``exactly``: by a path that is named, not by its folder."""
         for key, text in _forms(deed, exactly=exactly):
-            for subject in (deed.subject, "*"):
+            for subject in (deed.subject, EVERYWHERE):
                 if (one := self._table.get((subject, key, text))) is not None:
                     return one
         return None
@@ -126,7 +129,7 @@ def _forms(deed: Deed, *, exactly: bool) -> Iterator[tuple[str, str]]:
 
 
 def _endpoints(text: str) -> Iterator[tuple[str, str]]:
-    name, port = _split(text)
+    name, port = _seen(text)
     hosts = [name]
     if ":" not in name and endpoints.address(name) is None:
         labels = name.split(".")
@@ -137,3 +140,11 @@ def _endpoints(text: str) -> Iterator[tuple[str, str]]:
         else:
             yield _NAMES, one
         yield ENDPOINTS, one
+
+
+def _seen(text: str) -> tuple[str, str]:
+    """Host and port of what was seen; a peer may have named its hosts as it liked."""
+    if match := _BRACKETS.fullmatch(text):
+        return match[1], match[2]
+    name, _, port = text.partition(":") if text.count(":") == 1 else (text, "", "")
+    return name, port
