@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from mcp_sandbox import pipeline
@@ -109,8 +108,8 @@ def fleet(list_file: Path, matrix: bool, shards: bool, shard: int | None) -> int
         elif shards:
             sys.stdout.write(f"[{','.join(str(one + 1) for one in range(len(made)))}]\n")
         else:
-            table = Table("server", "from", "source", box=None)
+            width = max(len(entry.name) for entry in entries)
             for entry in entries:
-                table.add_row(entry.name, entry.kind.value, Text(terminal(entry.source)))
-            console.print(table)
+                source = terminal(entry.source)
+                console.print(Text(f"{entry.name:<{width}}  {entry.kind.value:<7}  {source}"))
     return ExitCode.PASS

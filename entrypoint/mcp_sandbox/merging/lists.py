@@ -17,7 +17,7 @@ import difflib
 import re
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -49,17 +49,16 @@ SOURCES = {
 }
 """What a server may be taken from, besides an image and a folder."""
 
-_OWN = frozenset({"context", "image", "out", "docker_host", "helper_image", "base", "head"})
-"""Settings that are no one server's."""
+SETTINGS = (
+    *("allow", "args", "baseline", "baseline-image", "build-network", "build-timeout"),
+    *("call-timeout", "config", "cpus", "dockerfile", "env", "fail-below", "fail-on", "jobs"),
+    *("max-calls", "memory", "network", "pids", "profile", "scanners", "start-timeout"),
+    *("timeout", "tls", "transport"),
+)
+"""Inputs that a server of a list may have; the example workflow hands over each of them."""
 _FILES = ("baseline", "config")
 """Files of the repository: a lock file, a policy."""
 _NEXT = "See docs/fleet.md for what a list may hold."
-
-
-def _settings() -> frozenset[str]:
-    return frozenset(
-        name.replace("_", "-") for name in {*Settings.model_fields, *_FILES} if name not in _OWN
-    )
 
 
 def read(data: bytes, file: str) -> tuple[Entry, ...]:
@@ -86,7 +85,7 @@ class _List:
     def __init__(self, file: str, tables: list[toml_lines.Table]) -> None:
         self._file = file
         self._tables = tables
-        self._top = toml_lines.Table("", 1)
+        self._top = self._defaults = toml_lines.Table("", 1)
 
     def _wrong(self, table: toml_lines.Table, key: str, text: str) -> BadInput:
         line = table.keys.get(key, table.line)
@@ -99,14 +98,14 @@ class _List:
             raise self._wrong(named.get(key, self._top), "", _unknown(key, {"defaults", "server"}))
         defaults = document.get("defaults", {})
         servers = document.get("server", [])
-        at = named.get("defaults", self._top)
+        self._defaults = at = named.get("defaults", self._top)
         if not isinstance(defaults, dict):
             raise self._wrong(at, "", "`defaults` is no table.")
         if not isinstance(servers, list) or not all(isinstance(one, dict) for one in servers):
             raise self._wrong(named.get("server", self._top), "", "each server is a [[server]].")
         if not 0 < len(servers) <= MAX_SERVERS:
             raise self._wrong(self._top, "", f"{len(servers)} servers; 1 to {MAX_SERVERS} can be.")
-        shared = self._inputs(at, defaults, _settings())
+        shared = self._inputs(at, defaults, frozenset(SETTINGS))
         tables = [table for table in self._tables if table.name == "server"]
         # Written as one array, `server = [{…}]`, they have no lines of their own.
         tables += [self._top] * (len(servers) - len(tables))
@@ -141,7 +140,7 @@ class _List:
                 "hyphens and underscores, 63 at most.",
             )
         rest = {key: value for key, value in one.items() if key not in {"name", kind.value}}
-        inputs = shared | self._inputs(table, rest, _settings() | {"name", *kinds})
+        inputs = shared | self._inputs(table, rest, {*SETTINGS, "name", *kinds})
         self._check(table, kind, source, inputs)
         return Entry(name, kind, source, inputs, table.line)
 
@@ -176,13 +175,13 @@ class _List:
         return value
 
     def _inputs(
-        self, table: toml_lines.Table, given: Mapping[str, Any], known: frozenset[str]
+        self, table: toml_lines.Table, given: Mapping[str, Any], known: Collection[str]
     ) -> dict[str, str]:
         """Settings as inputs."""
         made = {}
         for key, value in given.items():
             name = key.replace("_", "-")
-            if name not in known or name in {"name", *SourceKind}:
+            if name not in SETTINGS:
                 raise self._wrong(table, key, _unknown(key, known))
             if name in _FILES:
                 made[name] = self._path(table, key, value)
@@ -221,7 +220,7 @@ class _List:
         values: dict[str, Any] = {}
         for name, text in inputs.items():
             field = name.replace("-", "_")
-            if field not in Settings.model_fields or (name in _FILES):
+            if field not in Settings.model_fields:
                 continue
             if field == "dockerfile" and kind is SourceKind.SOURCE:
                 continue
@@ -235,12 +234,14 @@ class _List:
             load(values)
         except BadInput as error:
             found = re.match(r"--([a-z-]+)", error.what)
-            key = found[1] if found else ""
-            near = key if key in table.keys else key.replace("-", "_")
-            raise self._wrong(table, near, error.what) from error
+            spelt = {found[1], found[1].replace("-", "_")} if found else set()
+            for at in (table, self._defaults):
+                for key in spelt & at.keys.keys():
+                    raise self._wrong(at, key, error.what) from error
+            raise self._wrong(table, "", error.what) from error
 
 
-def _unknown(key: str, known: frozenset[str] | set[str]) -> str:
+def _unknown(key: str, known: Collection[str]) -> str:
     near = difflib.get_close_matches(key.replace("_", "-"), known, n=1)
     hint = f"; did you mean `{near[0]}`?" if near else "."
     return f"there is no key `{key[:MAX_SHOWN]}`{hint}"
