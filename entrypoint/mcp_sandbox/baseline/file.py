@@ -4,9 +4,9 @@ Written: sorted keys, two-space indent, one value a line, one newline at the end
 equal bytes. Letters of any script stand as they are, for a reviewer reads them; what does not print
 or takes no room is written as its ``\u`` escape, for in a diff nobody would see it.
 
-Read: at most ``MAX_BYTES``, UTF-8, no key twice, no unknown key, no coercion, nothing nested deeper
-than ``MAX_DEPTH``. The digest of an item has to fit the item: one that does not is refused, so that
-neither a slip of the hand nor a forged digest goes unseen.
+Read: at most ``MAX_BYTES``, UTF-8, no key twice, no unknown key, no coercion, not nested too deep.
+The digest of an item has to fit the item: one that does not is refused, so that neither a slip of
+the hand nor a forged digest goes unseen.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ValidationError
 
+from mcp_sandbox.baseline import escape, strict
 from mcp_sandbox.baseline.migrate import migrated
 from mcp_sandbox.baseline.shape import BehaviourShape, ItemShape, LockShape
 from mcp_sandbox.errors import BaselineUnreadable
-from mcp_sandbox.model import ItemKind, Json
+from mcp_sandbox.model import ItemKind
 from mcp_sandbox.model.locked import (
     BEHAVIOURS,
     IMAGE,
@@ -35,20 +35,7 @@ from mcp_sandbox.model.locked import (
     Lock,
 )
 
-MAX_BYTES = 32 * 2**20
-"""The largest lock file that is read."""
-MAX_DEPTH = 120
-"""Levels of nesting."""
-
-_UNSEEN = frozenset(
-    {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0}
-    | set(range(0x180B, 0x1810))
-    | set(range(0xFE00, 0xFE10))
-    | set(range(0xE0000, 0xE1000))
-)
-"""Characters of printing classes that show nothing: fillers, joiners, variation selectors (Unicode,
-Default_Ignorable_Code_Point) and the empty Braille pattern."""
-_PLAIN = re.compile(r"[ -~\n]*")
+MAX_BYTES = strict.MAX_BYTES
 
 
 # --- writing --------------------------------------------------------------------------------------
@@ -96,7 +83,7 @@ def dump(lock: Lock) -> bytes:
     kept = {key: value for key, value in document.items() if value not in (None, [], {})}
     kept["launch"] = document["launch"]
     text = json.dumps(kept, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return (shown(text) + "\n").encode("utf-8")
+    return (escape.shown(text) + "\n").encode("utf-8")
 
 
 def digest(item: Item) -> str:
@@ -110,21 +97,6 @@ def digest(item: Item) -> str:
     }
     text = json.dumps(whole, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
-
-
-def shown(text: str) -> str:
-    r"""A JSON text with ``\u`` escapes for what would not be seen."""
-    if _PLAIN.fullmatch(text):
-        return text
-    return "".join(
-        one if (one.isprintable() and ord(one) not in _UNSEEN) or one == "\n" else _escaped(one)
-        for one in text
-    )
-
-
-def _escaped(one: str) -> str:
-    units = one.encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{units[at] << 8 | units[at + 1]:04x}" for at in range(0, len(units), 2))
 
 
 def _lines(text: str) -> list[str]:
@@ -160,7 +132,7 @@ def load(data: bytes, name: str) -> Lock:
 
     Raises ``BaselineUnreadable``, with one sentence that names what is wrong.
     """
-    document = _parsed(data, name)
+    document = strict.parsed(data, name)
     try:
         shape = LockShape.model_validate(migrated(document, name))
     except ValidationError as error:
@@ -232,66 +204,6 @@ def _read_item(subject: str, shape: ItemShape, file: str) -> Item:
             f"{file} was edited by hand: the digest of {subject[:200]!r} does not fit its text"
         )
     return item
-
-
-def _parsed(data: bytes, name: str) -> dict[str, Any]:
-    if len(data) > MAX_BYTES:
-        raise BaselineUnreadable(f"{name} is larger than {MAX_BYTES // 2**20} MiB")
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BaselineUnreadable(f"{name} is not UTF-8 (byte {error.start})") from error
-    try:
-        document = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
-    except _Twice as error:
-        raise BaselineUnreadable(f"{name} has the key {error.key!r} twice in one object") from error
-    except RecursionError as error:
-        raise BaselineUnreadable(f"{name} is nested too deep") from error
-    except json.JSONDecodeError as error:
-        raise BaselineUnreadable(
-            f"{name} is not whole JSON (line {error.lineno}): it may be truncated, or hold the "
-            "marks of a merge"
-        ) from error
-    except ValueError as error:  # a number of thousands of digits, NaN
-        raise BaselineUnreadable(f"{name} holds a number that is none") from error
-    if not isinstance(document, dict):
-        raise BaselineUnreadable(f"{name} is JSON, but no lock file: it is no object")
-    if _deeper(document, MAX_DEPTH):
-        raise BaselineUnreadable(f"{name} is nested too deep")
-    return document
-
-
-class _Twice(ValueError):
-    def __init__(self, key: str) -> None:
-        super().__init__(key)
-        self.key = key[:200]
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        counted = Counter(key for key, _ in pairs)
-        raise _Twice(counted.most_common(1)[0][0])
-    return found
-
-
-def _no_number(text: str) -> Any:
-    raise ValueError(text)
-
-
-def _deeper(value: Json, levels: int) -> bool:
-    """Something is nested deeper than so many levels; without recursion."""
-    waiting: list[Json] = [value]
-    for _ in range(levels):
-        waiting = [
-            inner
-            for outer in waiting
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-        if not waiting:
-            return False
-    return True
 
 
 def _where(error: ValidationError) -> str:

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from mcp_sandbox.model import Json
-from mcp_sandbox.model.locked import ARGUMENT
 
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _CLOCK = r"[0-9]{1,2}:[0-9]{2}"
@@ -97,10 +96,8 @@ def variables(texts: Iterable[str]) -> frozenset[str]:
 class Normaliser:
     """Replaces what differs from run to run in texts, and remembers what it replaced where."""
 
-    def __init__(self, nonces: Iterable[str] = (), constant: frozenset[str] | None = None) -> None:
+    def __init__(self, constant: frozenset[str] | None = None) -> None:
         """``constant``: tokens that every session of the run showed; ``None``: all are taken so."""
-        ours = sorted({one for one in nonces if len(one) >= 8}, key=len, reverse=True)  # noqa: PLR2004
-        self._ours = re.compile("|".join(map(re.escape, ours))) if ours else None
         self._constant = constant
         self._said: set[tuple[str, str]] = set()
 
@@ -111,8 +108,6 @@ class Normaliser:
 
     def text(self, text: str, where: str) -> str:
         """One text; ``where`` is the subject that it belongs to."""
-        if self._ours is not None:
-            text = self._told(self._ours, ARGUMENT, text, where, "names made by the scanner")
         text = _VARIABLE.sub(lambda match: self._variable(match, where), text)
         for form in _FORMS:
             text = self._told(form.pattern, form.replace, text, where, form.said)

@@ -70,10 +70,7 @@ def take(
         observations.image.launch.working_dir,
     )
     transcript = opened[0].transcript if opened else None
-    normaliser = Normaliser(
-        nonces=(call.nonce for one in mains for call in one.transcript.calls),
-        constant=_constant(transcript, observations.sessions),
-    )
+    normaliser = Normaliser(_constant(transcript, observations.sessions))
     listed = _listed(transcript)
     items = tuple(_item(normaliser, kind, name, raw) for (kind, name), raw in listed.items())
     uncalled = {
