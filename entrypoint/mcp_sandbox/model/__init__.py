@@ -796,6 +796,21 @@ class Issue:
     verified: bool = False
     """Secrets: whether the service accepted it."""
     cwe: tuple[int, ...] = ()
+    confidence: Confidence = Confidence.HIGH
+    """As the scanner's rule says of itself."""
+
+
+@dataclass(frozen=True)
+class ScannerRule:
+    """One rule that a scanner looked with, whether it hit or not."""
+
+    id: str
+    title: str
+    """One line, constant text."""
+    fix: str
+    class_: RiskClass
+    """The worst that it gives."""
+    cwe: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
