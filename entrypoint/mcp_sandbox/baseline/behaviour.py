@@ -59,7 +59,7 @@ _Key = tuple[str, str]
 def _subject(one: Seen) -> str:
     call = one.sighting.call
     if one.window is Window.CALL and call is not None:
-        return f"{call.kind.value}/{call.target}"
+        return f"{call.kind.value}/{normalise.writable(call.target)}"
     return START if one.window in {Window.START, Window.LISTING} else IDLE
 
 
@@ -134,7 +134,7 @@ def _late(in_calls: Sequence[Seen], sessions: Sequence[Session]) -> set[tuple[in
         if not follows_another(one.session, one.call) or key in own.get(_subject(one), ()):
             continue
         before = calls[one.session][one.call - 1]
-        subject = f"{before.kind.value}/{before.target}"
+        subject = f"{before.kind.value}/{normalise.writable(before.target)}"
         if key not in own.get(subject, anyhow.get(subject, set())):
             continue
         # A call that did it in its own time, and was answered, is done with it.

@@ -15,7 +15,7 @@ from mcp_sandbox.model.locked import LOCK_VERSION
 Document = dict[str, Any]
 Step = Callable[[Document], Document]
 
-STEPS: Mapping[int, Step] = {}
+STEPS: dict[int, Step] = {}
 """Version -> what makes the next version of it."""
 
 

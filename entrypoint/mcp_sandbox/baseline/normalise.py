@@ -108,6 +108,7 @@ class Normaliser:
 
     def text(self, text: str, where: str) -> str:
         """One text; ``where`` is the subject that it belongs to."""
+        text = writable(text)
         text = _VARIABLE.sub(lambda match: self._variable(match, where), text)
         for form in _FORMS:
             text = self._told(form.pattern, form.replace, text, where, form.said)
@@ -118,7 +119,7 @@ class Normaliser:
         if isinstance(value, str):
             return self.text(value, where)
         if isinstance(value, dict):
-            return {key: self.json(item, where) for key, item in value.items()}
+            return {writable(key): self.json(item, where) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [self.json(item, where) for item in value]
         if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**8:
@@ -145,6 +146,11 @@ class Normaliser:
         kind = str(match.lastgroup)
         self._said.add((where, _KINDS[kind]))
         return f"<{kind}>"
+
+
+def writable(text: str) -> str:
+    """A text that UTF-8 can hold: a lone surrogate becomes the six characters of its escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def strings(value: Json) -> Iterator[str]:

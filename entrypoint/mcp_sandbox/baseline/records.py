@@ -79,8 +79,8 @@ class Reader:
         sink = (event,) if isinstance(event, SinkEvent) else ()
         return Seen(
             part=part,
-            value=value,
-            plain=plain,
+            value=normalise.writable(value),
+            plain=normalise.writable(plain),
             session=self._number,
             window=event.window,
             call=event.call,

@@ -38,7 +38,7 @@ def parsed(data: bytes, name: str) -> dict[str, Any]:
         raise BaselineUnreadable(f"{name} holds a number that is none") from error
     if not isinstance(document, dict):
         raise BaselineUnreadable(f"{name} is JSON, but no lock file: it is no object")
-    if _deeper(document, MAX_DEPTH):
+    if deeper(document, MAX_DEPTH):
         raise BaselineUnreadable(f"{name} is nested too deep")
     return document
 
@@ -61,8 +61,8 @@ def _no_number(text: str) -> Any:
     raise ValueError(text)
 
 
-def _deeper(value: Json, levels: int) -> bool:
-    """Something is nested deeper than so many levels; without recursion."""
+def deeper(value: Json, levels: int) -> bool:
+    """Something is nested deeper than so many levels; found without recursion."""
     waiting: list[Json] = [value]
     for _ in range(levels):
         waiting = [

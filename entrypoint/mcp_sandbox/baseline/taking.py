@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from mcp_sandbox.baseline import behaviour, file
-from mcp_sandbox.baseline.normalise import Normaliser, strings, variables
+from mcp_sandbox.baseline.normalise import Normaliser, strings, variables, writable
 from mcp_sandbox.model import (
     COMPLETE,
     ImageFacts,
@@ -76,7 +76,7 @@ def take(
     uncalled = {
         f"{ItemKind.TOOLS.value}/{name}"
         for one in mains
-        for name in one.transcript.not_called
+        for name in map(writable, one.transcript.not_called)
         if (ItemKind.TOOLS, name) in listed
     }
     lock = Lock(
@@ -121,7 +121,7 @@ def _listed(transcript: Transcript | None) -> dict[tuple[ItemKind, str], dict[st
         key = NAME_KEY[listing.kind]
         for raw in listing.items:
             if isinstance(raw, dict) and isinstance(raw.get(key), str):
-                found.setdefault((listing.kind, raw[key]), raw)
+                found.setdefault((listing.kind, writable(raw[key])), raw)
     return found
 
 
@@ -212,7 +212,7 @@ def _launch(image: ImageFacts) -> Launch:
         command=facts.command,
         user=facts.user,
         working_dir=facts.working_dir,
-        environment=tuple(sorted(_setting(one) for one in facts.environment)),
+        environment=tuple(sorted(_setting(writable(one)) for one in facts.environment)),
         exposed_ports=tuple(sorted(facts.exposed_ports)),
         volumes=tuple(sorted(facts.volumes)),
     )
@@ -271,8 +271,8 @@ def _unlisted(transcript: Transcript | None) -> Iterator[str]:
 
 
 def _unreached(mains: Sequence[Session], listed: Iterable[tuple[ItemKind, str]]) -> Iterator[str]:
-    called = {(call.kind, call.target) for one in mains for call in one.transcript.calls}
-    refused = {name for one in mains for name in one.transcript.not_called}
+    called = {(call.kind, writable(call.target)) for one in mains for call in one.transcript.calls}
+    refused = {writable(name) for one in mains for name in one.transcript.not_called}
     for kind, name in listed:
         reached = (kind, name) in called or name in refused
         if kind is ItemKind.TOOLS and not reached:
