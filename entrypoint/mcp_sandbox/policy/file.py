@@ -75,20 +75,19 @@ def load(
     except lines.TooDeep as error:
         raise PolicyUnreadable(f"{name} line {error.line} {error}.") from error
     except ValueError as error:
-        raise PolicyUnreadable(_no_toml(name, error)) from error
+        raise PolicyUnreadable(_no_toml(name, text, error)) from error
     reader = Reader(name, lines.lines(found), {one.id: one for one in rules}, today)
     return _policy(reader, document, path)
 
 
-def _no_toml(name: str, error: ValueError) -> str:
+def _no_toml(name: str, text: str, error: ValueError) -> str:
     if not isinstance(error, tomllib.TOMLDecodeError):  # of a conversion: Python's own bound
         return f"{name} holds a number that is too long."
     said = str(error)
     at = _AT.search(said)
-    where = f" line {at[1]}" if at and at[1] else ""
+    line = at[1] if at and at[1] else len(text.splitlines())
     said = said[: at.start()] if at else said
-    ending = " at its end" if at and not at[1] else ""
-    return f"{name}{where} is no TOML: {said[:1].lower()}{said[1:300]}{ending}."
+    return f"{name} line {line} is no TOML: {said[:1].lower()}{said[1:300]}."
 
 
 def _policy(reader: Reader, document: dict[str, Json], path: str) -> Policy:

@@ -43,7 +43,7 @@ class Reader:
         """``word``, when it is one of ``words``; else a mistake with the nearest of them."""
         if word not in words:
             near = difflib.get_close_matches(word[:_SHOWN], words, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(words)}"
+            hint = f"did you mean {str(near[0])!r}?" if near else f"there are {', '.join(words)}"
             self.fail(path, f"there is no {what} {word[:_SHOWN]!r}; {hint}")
         return word
 
