@@ -96,8 +96,8 @@ def _drift(
     if state is BaselineState.USED and drift is not None:
         count = sum(not one.suppressed and one.class_ is not RiskClass.NOTE for one in drift)
         told = (
-            f"Take back {_count(count, 'change')}, or accept them in {POLICY_FILE} on the base "
-            "branch."
+            f"Take back {_count(count, 'change')}, or accept {'it' if count == 1 else 'them'} in "
+            f"{POLICY_FILE} on the base branch."
             if count
             else "One regression against the baseline fails it."
         )

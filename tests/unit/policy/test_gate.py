@@ -8,6 +8,7 @@ from itertools import product
 import pytest
 
 from mcp_sandbox.model import Coverage, RiskClass, Verdict
+from mcp_sandbox.model.locked import Baseline, BaselineState
 from mcp_sandbox.policy import gate
 from mcp_sandbox.settings import FailOn
 from support.observed import finding
@@ -93,3 +94,161 @@ def test_a_suppressed_finding_does_not_fail():
 def test_an_unknown_condition_is_refused():
     with pytest.raises(ValueError, match="'note' is no condition"):
         gate([], 100.0, WHOLE, fail_below=0, fail_on=["note"])
+
+
+# --- drift ----------------------------------------------------------------------------------------
+
+USED = Baseline(BaselineState.USED, lock=None)
+MISSING = Baseline(BaselineState.MISSING, why="Commit what the run proposes.")
+OFF = Baseline(BaselineState.OFF)
+UNREADABLE = Baseline(BaselineState.UNREADABLE, why="Check out with fetch-depth: 0.")
+NAMED = (FailOn.HIGH, FailOn.DRIFT)
+
+
+def compare(drift, baseline, fail_on=DEFAULT, *, score=100.0, coverage=WHOLE):
+    found = None if drift is None else [finding(one, number=at) for at, one in enumerate(drift)]
+    conditions, verdict = gate(
+        [],
+        score,
+        coverage,
+        fail_below=0,
+        fail_on=fail_on,
+        drift=found,
+        baseline=baseline,
+    )
+    shown = [one for one in conditions if one.name == "no drift"]
+    assert len(shown) <= 1
+    told = (shown[0].value, shown[0].held) if shown else None
+    return told, verdict
+
+
+P, F, UNSURE = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
+STRICT = (*NAMED, FailOn.INCONCLUSIVE)
+DRIFTS = [
+    # A baseline counts without being named.
+    ([], USED, DEFAULT, ("0", True), P),
+    ([N, N], USED, DEFAULT, ("0", True), P),
+    ([M], USED, DEFAULT, ("1", False), F),
+    ([H, N, M], USED, (FailOn.CRITICAL,), ("2", False), F),
+    ([H], USED, (FailOn.INCONCLUSIVE,), ("1", False), F),
+    ([H], USED, NAMED, ("1", False), F),
+    # `fail-on: none` asks for nothing.
+    ([H], USED, (), None, P),
+    # No baseline: no pass where one was asked for, and a pass where none was.
+    (None, MISSING, DEFAULT, None, P),
+    (None, MISSING, NAMED, ("no baseline", False), UNSURE),
+    (None, MISSING, STRICT, ("no baseline", False), F),
+    ([N], MISSING, NAMED, ("no baseline", False), UNSURE),
+    (None, OFF, DEFAULT, None, P),
+    (None, OFF, NAMED, ("no baseline", False), UNSURE),
+    (None, None, DEFAULT, None, P),
+    (None, None, NAMED, ("no baseline", False), UNSURE),
+    # Nobody knows whether there is one.
+    (None, UNREADABLE, (), ("nobody could look", False), UNSURE),
+    (None, UNREADABLE, DEFAULT, ("nobody could look", False), UNSURE),
+    (None, UNREADABLE, STRICT, ("nobody could look", False), F),
+    # There is one, and it was not compared with.
+    (None, USED, DEFAULT, ("not compared", False), UNSURE),
+    (None, USED, STRICT, ("not compared", False), F),
+    (None, USED, (), None, P),
+]
+
+
+@pytest.mark.parametrize(("drift", "baseline", "fail_on", "told", "verdict"), DRIFTS)
+def test_drift(drift, baseline, fail_on, told, verdict):
+    assert compare(drift, baseline, fail_on) == (told, verdict)
+
+
+def test_accepted_drift_does_not_fail():
+    found = [finding(H, suppressed="Accepted until June: known")]
+    conditions, verdict = gate(
+        [], 100.0, WHOLE, fail_below=0, fail_on=NAMED, drift=found, baseline=USED
+    )
+    assert verdict is P
+    assert all(one.held for one in conditions)
+
+
+def test_drift_that_is_proved_fails_an_incomplete_run_too():
+    assert compare([H], USED, score=None, coverage=PART) == (("1", False), F)
+    assert compare([], USED, score=None, coverage=PART) == (("0", True), UNSURE)
+
+
+def test_drift_does_not_count_for_the_classes_of_findings():
+    conditions, _ = gate(
+        [], 100.0, WHOLE, fail_below=0, fail_on=DEFAULT, drift=[finding(H)], baseline=USED
+    )
+    assert {one.name: one.held for one in conditions} == {
+        "no critical finding": True,
+        "no high finding": True,
+        "no drift": False,
+        "score": True,
+        "coverage": True,
+    }
+
+
+# --- the policy -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", ["policy-expired", "policy-unused"])
+def test_a_stale_policy_fails_whatever_its_class(rule):
+    stale = finding(M, rule)
+    conditions, verdict = gate([stale], 100.0, WHOLE, fail_below=0, fail_on=(FailOn.CRITICAL,))
+    assert verdict is F
+    assert [one.name for one in conditions if not one.held] == ["policy in force"]
+    assert gate([stale], 100.0, WHOLE, fail_below=0, fail_on=())[1] is P
+
+
+# --- what would turn it over ----------------------------------------------------------------------
+
+
+def flips(*args, **more):
+    return {one.name: one.flip for one in gate(*args, **more)[0]}
+
+
+def test_every_condition_says_what_would_turn_it_over():
+    stale = finding(M, "policy-unused", number=9)
+    found = [finding(H, number=1), finding(H, number=2), stale]
+    some = {"fail_below": 80.0, "fail_on": STRICT}
+    told = flips(found, 30.0, PART, drift=[finding(H)], baseline=USED, **some)
+    assert told == {
+        "no high finding": "Mend or accept 2 findings.",
+        "policy in force": "Renew or remove 1 entry of mcp-sandbox.toml.",
+        "no drift": "Take back 1 change, or accept it in mcp-sandbox.toml on the base branch.",
+        "score": "Gain 50 points: the worst findings decide the multiplier.",
+        "coverage": "Mend what is missing: The server did not answer.",
+    }
+    assert flips([], 100.0, WHOLE, drift=[], baseline=USED, **some) == {
+        "no high finding": "One high finding fails it.",
+        "no drift": "One regression against the baseline fails it.",
+        "score": "A score below 80 fails it.",
+        "coverage": "A witness, a list or a tool that is missed makes the run inconclusive.",
+    }
+
+
+def test_what_is_missing_says_where_to_get_it():
+    some = {"fail_below": 0, "fail_on": NAMED}
+    told = flips([], None, PART, baseline=MISSING, **some)
+    assert told["no drift"] == "Commit what the run proposes."
+    assert told["score"] == "Complete the coverage: a run below its floor has no score."
+    assert "fetch-depth" in flips([], 1.0, WHOLE, baseline=UNREADABLE, **some)["no drift"]
+    silent = Baseline(BaselineState.MISSING)
+    assert "mcp-sandbox.lock.json" in flips([], 1.0, WHOLE, baseline=silent, **some)["no drift"]
+    assert flips([], 1.0, WHOLE, **some)["score"] == "Nothing: no score is below 0."
+
+
+@pytest.mark.parametrize("fail_on", [(), DEFAULT, STRICT])
+@pytest.mark.parametrize("baseline", [None, USED, MISSING, OFF, UNREADABLE])
+@pytest.mark.parametrize("drift", [None, [], [N], [M]])
+@pytest.mark.parametrize("classes", [[], [M], [C]])
+@pytest.mark.parametrize("run", [(100.0, WHOLE), (None, PART), (None, WHOLE)])
+def test_every_condition_is_a_pass_and_one_that_fails_is_none(
+    fail_on, baseline, drift, classes, run
+):
+    found = [finding(one, number=at) for at, one in enumerate(classes)]
+    other = None if drift is None else [finding(one) for one in drift]
+    conditions, verdict = gate(
+        found, *run, fail_below=0, fail_on=fail_on, drift=other, baseline=baseline
+    )
+    assert (verdict is P) == all(one.held for one in conditions)
+    assert all(one.flip.endswith(".") for one in conditions)
+    assert len({one.name for one in conditions}) == len(conditions)
