@@ -12,7 +12,7 @@ from mcp_sandbox.errors import OutputFailed, ReportUnreadable
 from mcp_sandbox.merging import alerts, table
 from mcp_sandbox.merging.files import JSON, MARKDOWN, PAGE, Folder, within, write_sarif
 from mcp_sandbox.merging.places import SARIF, Found, Place
-from mcp_sandbox.merging.reading import server, whole
+from mcp_sandbox.merging.reading import server, shown, whole
 from mcp_sandbox.merging.spool import Spool, Stored
 from mcp_sandbox.model import Verdict
 from mcp_sandbox.model.fleet import Entry, Merged, Server, SourceKind
@@ -132,7 +132,7 @@ def _take(place: Place, spool: Spool, tally: _Tally, *, keep: bool) -> None:
     try:
         read = server(place.folder, place.name)
     except ReportUnreadable as error:
-        one = Server(place.name, str(place.folder), problem=error.what)
+        one = Server(place.name, shown(place.folder), problem=error.what)
         tally.add(one, 0)
         spool.add(one, ())
         return

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import string
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ MAX_REPORTS = 100_000
 MAX_NAME = 100
 """Characters of a server's name."""
 
+NAME_CHARACTERS = string.ascii_letters + string.digits + "._-"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _DIGEST = 8
 
@@ -58,7 +60,7 @@ class Found:
 class _Search:
     """What is left of the bounds, and what was met."""
 
-    entries: int = MAX_ENTRIES
+    entries: int
     links: int = 0
     deep: str = ""
 
@@ -92,7 +94,7 @@ def find(folders: Sequence[Path]) -> Found:
 
     Raises ``BadInput`` for a folder that is none, cannot be read, or holds no report.
     """
-    search = _Search()
+    search = _Search(MAX_ENTRIES)
     found: dict[str, Path] = {}
     for top in sorted(folders):
         before = len(found)

@@ -96,16 +96,16 @@ def opened(path: Path, limit: int) -> IO[bytes]:
     except OSError as error:
         why = "it is a link" if path.is_symlink() else error.strerror
         raise ReportUnreadable(f"{path.name} cannot be read: {why}.") from error
-    file = os.fdopen(descriptor, "rb")
     facts = os.fstat(descriptor)
-    if not stat.S_ISREG(facts.st_mode) or facts.st_size > limit:
-        file.close()
+    regular = stat.S_ISREG(facts.st_mode)
+    if not regular or facts.st_size > limit:
+        os.close(descriptor)
         raise ReportUnreadable(
             f"{path.name} has {facts.st_size} bytes, and at most {limit} are read."
-            if stat.S_ISREG(facts.st_mode)
+            if regular
             else f"{path.name} is no file."
         )
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 def whole(path: Path, limit: int) -> bytes:
@@ -157,7 +157,7 @@ def _summed(read: _Report, folder: Path, name: str) -> Server:
     image = read["observations"]["image"] if read["observations"] else None
     return Server(
         name=name,
-        folder=str(folder),
+        folder=shown(folder),
         verdict=read["verdict"],
         score=read["score"],
         multiplier_class=_cut(read["multiplier_class"]),
@@ -184,6 +184,11 @@ def _summed(read: _Report, folder: Path, name: str) -> Server:
         image=_cut(image["id"]) if image else "",
         error=_cut(read["error"]),
     )
+
+
+def shown(folder: Path) -> str:
+    """A path as text that JSON can carry."""
+    return str(folder).encode("utf-8", "backslashreplace").decode()
 
 
 def _line(finding: Any) -> str:

@@ -33,27 +33,25 @@ def tables(text: str) -> list[Table]:
 
 
 def _outside(text: str) -> Iterator[tuple[int, str]]:
-    """Number and text of each line that begins outside of every string and array."""
+    """Number and text of each line that begins outside of every string, array and inline table."""
     text = text.replace("\r\n", "\n")
-    line, begin, depth, at = 1, 0, 0, 0
-    outside = True
+    line, first, begin, depth, at = 1, 1, 0, 0, 0
     while token := _TOKEN.search(text, at):
         at = token.end()
         mark = token[0]
         if mark in {'"""', "'''"}:
             at = _end_of(text, mark, at)
             line += text.count("\n", token.end(), at)
-            continue
-        if mark in "[{":
+        elif mark in "[{":
             depth += 1
         elif mark in "]}":
             depth -= 1
         elif mark == "\n":
-            if outside:
-                yield line, text[begin:at].split("\n", 1)[0]
-            line, begin, outside = line + 1, at, depth == 0
-    if outside:
-        yield line, text[begin:].split("\n", 1)[0]
+            line += 1
+            if depth == 0:
+                yield first, text[begin:at].split("\n", 1)[0]
+                first, begin = line, at
+    yield first, text[begin:].split("\n", 1)[0]
 
 
 def _end_of(text: str, mark: str, at: int) -> int:
