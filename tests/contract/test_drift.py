@@ -79,7 +79,7 @@ def scans(
 def lock(scans: Scans) -> Path:
     """The lock file of the first version, as the command writes it."""
     path = scans.folder / LOCK_FILE
-    done = scans.run(drift.BASE, "baseline", "write", "--lock", path)
+    done = scans.run(drift.BASE, "baseline", "write", "--file", path)
     assert done.code == 0, done.err
     return path
 

@@ -12,8 +12,8 @@ from notes import TEXT, Notes, tool
 Version = Callable[[Notes], None]
 VERSIONS: dict[str, Version] = {}
 
-INDEX = Path("/var/lib/notes/index.txt")
-"""Outside of every temporary folder."""
+INDEX = Path("/var/lib/notes-index.txt")
+"""In a folder that is there, outside of every temporary one."""
 FIFTH = 5
 
 
