@@ -121,6 +121,12 @@ class ServerNotStarted(SandboxError):
     next_step = "Start the image by hand with the flags shown in the report and read its stderr."
 
 
+class RunIncomplete(SandboxError):
+    """A run did not see everything that its result would speak of; ``detail`` says what."""
+
+    next_step = "Mend what is named above, or give the run longer with --timeout, and try again."
+
+
 class OutputFailed(SandboxError):
     """A result file could not be written."""
 

@@ -22,7 +22,7 @@ from mcp_sandbox.errors import (
     Interrupted,
     SandboxError,
 )
-from mcp_sandbox.model import Verdict
+from mcp_sandbox.model import RISK_ORDER, Finding, Verdict
 from mcp_sandbox.model.answer import Report
 from mcp_sandbox.report.lines import answer
 from mcp_sandbox.report.spans import plain
@@ -31,6 +31,9 @@ from mcp_sandbox.settings import Settings
 STATE = "run"
 MIN_MASKED = 8
 """Characters: masking a shorter value would only blank out words of the log."""
+
+_SAID = frozenset({"score", "coverage"})
+"""Conditions of the gate that say no more than the coverage does."""
 
 IN_CONTAINER = Path("/.dockerenv")
 """Docker makes it in every container."""
@@ -88,7 +91,9 @@ def _prepare(
         given["verify-secrets"] = "false"
     docker_host = environment.get("DOCKER_HOST") or None
     found = {"docker_host": docker_host, "base": event.base, "head": event.head}
+    found["trust"] = event.trust
     settings = inputs.settings(given, workspace, **found)
+    events.refuse_baseless(event, settings)
     for pair in settings.env:
         value = pair.partition("=")[2]
         if len(value) >= MIN_MASKED:
@@ -128,8 +133,20 @@ def _tell(log: Log, report: Report | None, failure: SandboxError | None) -> None
         log.lines(plain(spans) for spans in answer(report))
     said = f"{failure.what} {failure.next_step}".strip() if failure else ""
     if failure is None and report is not None and report.verdict is Verdict.INCONCLUSIVE:
-        said = "Inconclusive: " + ("; ".join(report.coverage.missing) or "see the summary.")
-    log.annotate(said, report.findings if report else ())
+        said = f"Inconclusive: {_why(report) or 'see the summary.'}"
+    log.annotate(said, _worst_first(report) if report else ())
+
+
+def _why(report: Report) -> str:
+    """What keeps an inconclusive run from being a pass."""
+    unheld = [one.flip for one in report.gate if not one.held and one.name not in _SAID]
+    return "; ".join([*report.coverage.missing, *filter(None, unheld)])
+
+
+def _worst_first(report: Report) -> list[Finding]:
+    """What differs from the baseline before the rest of its class: it is this change's."""
+    both = [*(report.drift or ()), *report.findings]
+    return sorted(both, key=lambda one: RISK_ORDER.index(one.class_))
 
 
 def sweep(environment: Mapping[str, str], log: Log) -> None:

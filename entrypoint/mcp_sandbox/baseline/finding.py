@@ -20,7 +20,6 @@ from mcp_sandbox.baseline import objects
 from mcp_sandbox.errors import BadInput
 
 AUTO = "auto"
-TREE = "tree"
 NONE = "none"
 
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -34,7 +33,7 @@ class Wanted:
     """Its usual name, in the folder that is scanned."""
     option: str
     given: str
-    """``auto``, ``tree``, ``none`` or a path."""
+    """``auto``, ``none`` or a path."""
     most: int
     """Bytes it may have."""
 
@@ -66,7 +65,7 @@ class Checkout:
     context: Path | None
     """The folder that is scanned; ``None`` for an image."""
     base: str
-    """Commit that the change starts from; empty outside of pull requests."""
+    """Commit whose files count; empty where the checkout's own do."""
     root_of: Callable[[Path], Path]
     """Folder -> the root of the repository that holds it, or itself."""
     environment: Mapping[str, str]
@@ -81,7 +80,7 @@ def find(wanted: Wanted, checkout: Checkout) -> Found | None:
     """
     if wanted.given == NONE:
         return None
-    named = wanted.given not in {AUTO, TREE}
+    named = wanted.given != AUTO
     if named:
         file = Path(os.path.abspath(wanted.given))  # noqa: PTH100 - a link is to be seen as one
         file = file.parent.resolve() / file.name
@@ -94,7 +93,7 @@ def find(wanted: Wanted, checkout: Checkout) -> Found | None:
         file = checkout.context.resolve() / wanted.name
     root = checkout.root_of(file.parent)
     path = file.relative_to(root).as_posix() if (root / ".git").exists() else ""
-    if not checkout.base or wanted.given == TREE or (named and _elsewhere(root, checkout)):
+    if not checkout.base or (named and _elsewhere(root, checkout)):
         return _of_checkout(wanted, file, path, named=named)
     return _of_base(wanted, checkout, root, file, named=named)
 
@@ -108,7 +107,7 @@ def _elsewhere(root: Path, checkout: Checkout) -> bool:
 
 
 def _of_checkout(wanted: Wanted, file: Path, path: str, *, named: bool) -> Found:
-    data = _read(wanted, file)
+    data = read(wanted, file)
     if data is None and named:
         raise BadInput(
             f"{wanted.option} {file}: there is no such file.",
@@ -121,7 +120,7 @@ def _of_checkout(wanted: Wanted, file: Path, path: str, *, named: bool) -> Found
 def _of_base(wanted: Wanted, checkout: Checkout, root: Path, file: Path, *, named: bool) -> Found:
     path = file.relative_to(root).as_posix()
     origin = f"{path} of commit {checkout.base[:12]}"
-    own = _read(wanted, file)
+    own = read(wanted, file)
     try:
         data = objects.read(
             root, checkout.base, path, most=wanted.most, environment=checkout.environment
@@ -143,8 +142,11 @@ def _of_base(wanted: Wanted, checkout: Checkout, root: Path, file: Path, *, name
     return Found(origin, data, path, checkout=own, deleted=own is None)
 
 
-def _read(wanted: Wanted, file: Path) -> bytes | None:
-    """A file of the checkout; ``None`` when there is nothing. Raises ``BadInput``."""
+def read(wanted: Wanted, file: Path) -> bytes | None:
+    """A file of the checkout; ``None`` when there is nothing.
+
+    Raises ``BadInput`` for a link, what is no regular file, and what is too large.
+    """
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:

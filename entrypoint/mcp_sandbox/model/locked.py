@@ -332,3 +332,7 @@ class Policy:
     classes: tuple[ClassOverride, ...] = ()
     settings: dict[str, Json] = field(default_factory=dict)
     """Settings of gate and launch by their field names in ``Settings``, not yet validated."""
+    overruled: tuple[str, ...] = ()
+    """Those of ``settings`` that the run was given otherwise."""
+    why: str = ""
+    """Why nobody could look for one, and the way out; empty when somebody could."""

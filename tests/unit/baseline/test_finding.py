@@ -107,11 +107,6 @@ def test_a_base_that_has_none_is_told_and_the_checkouts_does_not_take_its_place(
     assert "counts once it is on the base branch" in found.why
 
 
-def test_the_tree_counts_where_that_is_asked_for(repository):
-    root, base = repository
-    assert look(root / "servers" / "one", base, "tree").data == PROPOSED
-
-
 def test_none_is_none(repository):
     root, base = repository
     checkout = Checkout(root, base, root_of, {"PATH": os.environ["PATH"]})
