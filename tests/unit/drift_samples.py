@@ -7,7 +7,7 @@ from datetime import date
 from hashlib import sha256
 from typing import Any
 
-from mcp_sandbox.model import Confidence, Deed, Evidence, Finding, Location, RiskClass
+from mcp_sandbox.model import Confidence, Deed, Evidence, Finding, Location, RiskClass, RuleInfo
 from mcp_sandbox.model.answer import Report
 from mcp_sandbox.model.locked import (
     Acceptance,
@@ -77,6 +77,25 @@ DRIFT = (
         subject="tools/run_query#/inputSchema/properties/path",
     ),
     drifted("baseline-edited", replace(WORDS, subject="server"), message="The file was edited."),
+)
+RULES = tuple(
+    RuleInfo(
+        id=rule,
+        title="Something is otherwise than the baseline has it",
+        class_=class_,
+        evidence=Evidence.E3,
+        what="The baseline and this run differ.",
+        proof="The lock file, and what was seen.",
+        quiet_when="They are equal.",
+        fix="Take it back, or have it accepted.",
+    )
+    for rule, class_ in (
+        ("new-network-endpoint", RiskClass.HIGH),
+        ("tool-description-changed", RiskClass.CRITICAL),
+        ("tool-schema-widened", RiskClass.MEDIUM),
+        ("new-executable", RiskClass.HIGH),
+        ("baseline-edited", RiskClass.HIGH),
+    )
 )
 POLICY = Policy(
     origin="mcp-sandbox.toml of commit 0123456789ab",

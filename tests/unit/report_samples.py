@@ -123,6 +123,7 @@ RULES = (
         fix="Add a USER line.",
         cwe=(250,),
     ),
+    *drift_samples.RULES,
 )
 
 COMMAND = ("docker", "run", "--rm", "-i", "--network", "none", "--read-only", "sha256:" + "ab" * 32)

@@ -46,7 +46,12 @@ MAX_MEANT = 50
 
 _PROSE = frozenset({Part.TITLE, Part.DESCRIPTION, Part.INSTRUCTIONS})
 
-RULE_PARTS: dict[str, frozenset[Part]] = {}
+RULE_PARTS: dict[str, frozenset[Part]] = {
+    "new-network-endpoint": frozenset({Part.ENDPOINT}),
+    "new-executable": frozenset({Part.PROGRAM}),
+    "new-file-access": frozenset({Part.WRITE, Part.READ}),
+    "score-dropped": frozenset({Part.SCORE}),
+}
 """Drift rule -> the parts it speaks of; a rule that is not here speaks of any."""
 
 
