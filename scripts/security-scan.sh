@@ -32,9 +32,14 @@ lend "$here"
 previous=
 for word in "$@"; do
   [ "$word" != -- ] || break
-  if [ "$previous" = --out ] || [[ $word == --out=* ]] || [ -e "$word" ]; then
-    lend "$(realpath -ms -- "${word#--out=}")"
-  fi
+  case $word in
+    --*=*) named=${word#*=} ;;
+    *) named=$word ;;
+  esac
+  case $previous:$word in
+    --out:* | --file:* | *:--out=* | *:--file=*) lend "$(realpath -ms -- "$named")" ;;
+    *) [ ! -e "$named" ] || lend "$(realpath -ms -- "$named")" ;;
+  esac
   previous=$word
 done
 

@@ -108,7 +108,8 @@ class Settings(BaseModel):
     )
     build_timeout: int = Field(1200, ge=1, le=7200, description="Seconds the build may take.")
     out: Path = Field(
-        Path("mcp-sandbox-report"), description="Folder for report.json, results.sarif, summary.md."
+        Path("mcp-sandbox-report"),
+        description="Folder for report.json, results.sarif, results-full.sarif, summary.md.",
     )
     transport: Literal["stdio"] = Field("stdio", description="How to speak to the server.")
     network: Network = Field(
@@ -161,6 +162,12 @@ class Settings(BaseModel):
         "base",
         description="Whose lock file and policy count where `base` is known: `base` those of that "
         "commit, `tree` the checkout's own, which a pull request can write.",
+    )
+    repository: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._-]{0,100}$",
+        description="Name of the repository: tells the alerts of a server at its root from those "
+        "of others (default: the folder's name).",
     )
     scanners: Annotated[tuple[ScannerName, ...], BeforeValidator(parse_list)] = Field(
         (ScannerName.AUTO,),

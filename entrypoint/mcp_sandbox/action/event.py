@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mcp_sandbox.errors import BadInput
@@ -33,6 +33,8 @@ class Event:
     trust: str = "base"
     """Whose lock file and policy count: those of ``base``, or (``tree``) those of the checkout,
     which on a push hold what somebody was allowed to push."""
+    repository: str = ""
+    """Its name, without its owner's."""
 
 
 def workspace(environment: Mapping[str, str]) -> Path:
@@ -49,12 +51,14 @@ def workspace(environment: Mapping[str, str]) -> Path:
 def read(environment: Mapping[str, str]) -> Event:
     """The event; a payload that cannot be read has no commits. Nothing in it is trusted."""
     name = environment.get("GITHUB_EVENT_NAME", "")
+    repository = environment.get("GITHUB_REPOSITORY", "").rpartition("/")[2]
+    event = Event(name, repository=repository)
     try:
         path = Path(environment["GITHUB_EVENT_PATH"])
         with path.open("rb") as file:
             payload = json.loads(file.read(MAX_EVENT))
     except (KeyError, OSError, ValueError, RecursionError):
-        return Event(name)
+        return event
     if name in {"pull_request", "pull_request_target"}:
         found = (_at(payload, "pull_request", side, "sha") for side in ("base", "head"))
     elif name == "merge_group":
@@ -62,9 +66,10 @@ def read(environment: Mapping[str, str]) -> Event:
     elif name == "push":
         found = (_at(payload, side) for side in ("before", "after"))
     else:
-        return Event(name)
+        return event
     base, head = (_commit(text) for text in found)
-    return Event(name, base, head, "tree" if name == "push" else "base")
+    trust = "tree" if name == "push" else "base"
+    return replace(event, base=base, head=head, trust=trust)
 
 
 def _at(payload: object, *keys: str) -> object:

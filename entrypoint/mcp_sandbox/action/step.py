@@ -91,7 +91,7 @@ def _prepare(
         given["verify-secrets"] = "false"
     docker_host = environment.get("DOCKER_HOST") or None
     found = {"docker_host": docker_host, "base": event.base, "head": event.head}
-    found["trust"] = event.trust
+    found |= {"trust": event.trust, "repository": event.repository}
     settings = inputs.settings(given, workspace, **found)
     events.refuse_baseless(event, settings)
     for pair in settings.env:

@@ -18,6 +18,7 @@ from mcp_sandbox.model import (
     ItemKind,
     Json,
     KernelEvent,
+    Location,
     Network,
     Profile,
     Relaxation,
@@ -260,6 +261,8 @@ class Baseline:
     """Of the lock file, relative to the repository's root; empty when it is not in one."""
     lines: dict[str, int] = field(default_factory=dict)
     """Subject -> its line in the lock file of the checkout."""
+    places: dict[str, Location] = field(default_factory=dict)
+    """Words that the checkout has gained -> their line in it."""
     kept: bool = True
     """Somebody keeps ``lock`` in a file, and can bring it up to date; ``False`` for what another
     image did in this very run."""

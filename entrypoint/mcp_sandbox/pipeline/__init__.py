@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mcp_sandbox import __version__, locate
+from mcp_sandbox import __version__
 from mcp_sandbox.baseline import file as lock_file
 from mcp_sandbox.errors import (
     ExitCode,
@@ -27,13 +27,12 @@ from mcp_sandbox.pipeline import comparing
 from mcp_sandbox.pipeline.judging import Judged, judge, rejudge, rendered, rule_infos, unfinished
 from mcp_sandbox.pipeline.learning import Clock, Learned, Learning, base_image
 from mcp_sandbox.pipeline.locking import old_lock, write_lock
-from mcp_sandbox.pipeline.results import REPORT, SARIF, SUMMARY, Results
+from mcp_sandbox.pipeline.results import Results
 from mcp_sandbox.pipeline.running import Observer, Unobserved
 from mcp_sandbox.pipeline.scanning import PROXIES
 from mcp_sandbox.pipeline.sessions import unanswered
 from mcp_sandbox.pipeline.upkeep import Check, clean, examine, image_of
-from mcp_sandbox.report import json as report_json
-from mcp_sandbox.report import markdown, sarif
+from mcp_sandbox.pipeline.writing import write
 from mcp_sandbox.settings import Settings
 
 __all__ = [
@@ -102,7 +101,7 @@ def scan(
     results = Results(settings.out)
     learned = Learned(versions={"mcp-sandbox": __version__})
     # Stands there until the end, so that not even a kill leaves a folder that looks clean.
-    _write(results, unfinished(None, Interrupted("The run did not come to its end.")), settings)
+    write(results, unfinished(None, Interrupted("The run did not come to its end.")), settings)
     try:
         clock.phase("baseline and policy")
         counts = comparing.basis(settings, environment, comparing.today())
@@ -115,14 +114,14 @@ def scan(
         clock.phase("judge")
         judged = _judged(settings, learned, counts, baseline)
         report = replace(judged.report, versions=learned.versions, run=clock.facts(run_id))
-        _write(results, report, settings, answered=mute is None)
+        write(results, report, settings, answered=mute is None)
         return _proposed(results, report, judged.taken, mute)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - told, with what was learned
         broken = _failure(error)
     report = unfinished(learned.observations(settings), broken, settings.profile)
     report = replace(report, seed=settings.seed, versions=learned.versions, run=clock.facts(run_id))
     try:
-        _write(results, report, settings)
+        write(results, report, settings)
     except OutputFailed as unwritten:
         broken.detail = "\n".join(part for part in (broken.detail, unwritten.what) if part)
     return Outcome(report, broken)
@@ -134,6 +133,7 @@ def _judged(
     observations = learned.observations(settings)
     assert observations is not None  # noqa: S101 - learn raises when there is no image
     today = comparing.today()
+    baseline = comparing.placed(baseline, settings.context, observations, settings.profile)
     return judge(observations, settings, today=today, baseline=baseline, policy=counts.policy)
 
 
@@ -159,23 +159,3 @@ def _failure(error: BaseException) -> SandboxError:
     made = Interrupted("Interrupted.") if isinstance(error, KeyboardInterrupt) else Fault(error)
     made.__cause__ = error
     return made
-
-
-def _write(results: Results, report: Report, settings: Settings, *, answered: bool = True) -> None:
-    category = f"mcp-sandbox/{settings.context.resolve().name if settings.context else 'image'}"
-    results.write(REPORT, report_json.dump(report))
-    known = rule_infos()
-    if answered and report.verdict is not Verdict.ERROR:
-        root = locate.root(settings.context) if settings.context else None
-        made = sarif.render(
-            report,
-            known,
-            category=category,
-            tool_version=__version__,
-            read=(lambda path: locate.read(root, path)) if root else None,
-        )
-        results.write(SARIF, made.data)
-    else:
-        # No SARIF for a run that broke off: an empty one would close the alerts of the last.
-        results.remove(SARIF)
-    results.write(SUMMARY, markdown.render(report, known).encode())

@@ -26,33 +26,9 @@ from mcp_sandbox.model.locked import (
     Policy,
     Taken,
 )
+from mcp_sandbox.pipeline import placing
 from mcp_sandbox.policy import complaints
 from mcp_sandbox.policy import file as policy_file
-
-try:
-    from mcp_sandbox.rules import drift
-except ImportError:
-
-    class drift:
-        @staticmethod
-        def evaluate(changes, taken, baseline, observations):
-            from mcp_sandbox.model import Confidence, Evidence, RiskClass
-
-            return tuple(
-                Finding(
-                    "new-network-endpoint",
-                    RiskClass.HIGH,
-                    Confidence.HIGH,
-                    Evidence.E3,
-                    one.subject,
-                    f"{one.part} {one.direction} {one.before} {one.after}",
-                    "0",
-                )
-                for one in changes
-                if one.direction.value == "gained"
-            )
-
-
 from mcp_sandbox.settings import Settings, load, option
 
 RULES = tuple(sorted((*rules.ALL, *complaints.INFOS), key=lambda one: one.id))
@@ -207,7 +183,25 @@ def compared(observations: Observations, profile: Profile, baseline: Baseline | 
     if baseline is None or baseline.state is BaselineState.OFF:
         return Comparison(taken)
     changes = () if baseline.lock is None else compare.compare(baseline.lock, taken.lock)
-    return Comparison(taken, changes, drift.evaluate(changes, taken, baseline, observations))
+    drift = rules.evaluate_drift(
+        changes,
+        taken,
+        baseline,
+        observations,
+        profile,
+        place=lambda change: placing.place(change, baseline),
+    )
+    return Comparison(taken, changes, drift)
+
+
+def placed(
+    baseline: Baseline, context: Path | None, observations: Observations, profile: Profile
+) -> Baseline:
+    """The baseline with the lines of the checkout that hold what changed since."""
+    if context is None or baseline.lock is None:
+        return baseline
+    changes = compare.compare(baseline.lock, take(observations, profile).lock)
+    return replace(baseline, places=placing.places(context, changes))
 
 
 def of_image(reference: str, observations: Observations, profile: Profile) -> Baseline:

@@ -25,6 +25,7 @@ from mcp_sandbox.pipeline import comparing
 from mcp_sandbox.policy import gate as decide
 from mcp_sandbox.policy.apply import apply
 from mcp_sandbox.report import json as report_json
+from mcp_sandbox.rules.registry import COMPARING
 from mcp_sandbox.settings import Settings
 
 NO_POLICY = Policy()
@@ -53,7 +54,14 @@ def judge(
     measured = coverage.measure(observations)
     comparison = comparing.compared(observations, settings.profile, baseline)
     found = _findings(observations, settings.profile)
-    left = apply(found, policy, today, coverage=measured, drift=comparison.drift)
+    left = apply(
+        found,
+        policy,
+        today,
+        coverage=measured,
+        drift=comparison.drift,
+        drift_rules=COMPARING,
+    )
     # What is wrong with the policy says nothing of the server.
     detail = score.detail(left.findings, measured)
     value = None if detail is None else score.total(detail)

@@ -53,3 +53,8 @@ def merge(
 def totals(merged: Merged) -> bytes:
     """What ``merged.json`` says besides the servers, as JSON."""
     return json.dumps(table.totals(merged), indent=2, sort_keys=True).encode("ascii") + b"\n"
+
+
+def files(merged: Merged) -> bytes:
+    """The names of the SARIF files that one matrix takes, as a line of JSON; the worst first."""
+    return json.dumps(merged.sarif[: matrix.MAX_JOBS]).encode("ascii") + b"\n"
