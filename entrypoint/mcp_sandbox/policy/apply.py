@@ -71,8 +71,8 @@ def apply(
     today: date,
     *,
     coverage: Coverage,
-    drift: Sequence[Finding] | None = None,
-    drift_rules: Collection[str] = (),
+    drift: Sequence[Finding] | None,
+    drift_rules: Collection[str],
 ) -> Applied:
     """Findings of the run and of drift, as the policy leaves them, and its own faults.
 
@@ -143,10 +143,11 @@ class _Judge:
 
     def _accepted(self, one: Finding) -> str:
         """Why and until when it is accepted, by what lasts longest; empty when it is not."""
+        said = one.message.casefold()
         fitting = [
             (number, entry)
             for number, entry in self._accept.get((one.rule, one.tool.casefold()), ())
-            if _fits(entry, one)
+            if _fits(entry, one, said)
         ]
         self._used.update(number for number, _ in fitting)
         if not fitting:
@@ -182,11 +183,11 @@ class _Judge:
                 )
 
 
-def _fits(entry: Acceptance, one: Finding) -> bool:
+def _fits(entry: Acceptance, one: Finding, said: str) -> bool:
     return (
         (not entry.subject or is_about(entry.subject, one.subject))
         and (not entry.fingerprint or entry.fingerprint == one.fingerprint)
-        and (not entry.about or entry.about.casefold() in one.message.casefold())
+        and (not entry.about or entry.about.casefold() in said)
     )
 
 

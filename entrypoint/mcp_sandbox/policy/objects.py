@@ -26,8 +26,6 @@ def parse_endpoint(text: str) -> str:
 
     Raises ``ValueError``.
     """
-    if len(text) > _MAX:
-        raise ValueError("that is too long for a host")
     datagrams = text.endswith(deeds.UDP)
     name, port = _split(text.removesuffix(deeds.UDP))
     if datagrams and not port:

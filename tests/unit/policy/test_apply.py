@@ -27,6 +27,7 @@ from mcp_sandbox.policy import INFOS, Applied, apply
 from mcp_sandbox.policy.apply import EXACTLY, PARTS, PERMITTED
 from mcp_sandbox.policy.objects import EVERYWHERE
 from mcp_sandbox.rules import ALL
+from mcp_sandbox.rules.registry import COMPARING
 from support.observed import finding
 
 TODAY = date(2026, 11, 21)
@@ -361,7 +362,8 @@ def test_a_class_is_set_before_a_permission_is_asked():
 
 
 def test_every_rule_of_the_table_is_there():
-    assert {rule for rule in PERMITTED if not rule.startswith("new-")} <= set(BY_ID)
+    assert set(PERMITTED) <= set(BY_ID)
+    assert {rule for rule in PERMITTED if rule in COMPARING} == DRIFT_RULES - {"tool-added"}
     assert set(PERMITTED.values()) == set(PARTS) == set(OBJECTS)
 
 

@@ -31,6 +31,7 @@ from mcp_sandbox.policy.objects import (
         ("[::1]:80", "[::1]:80"),
         ("[2001:DB8::1]:53/udp", "[2001:db8::1]:53/udp"),
         ("localhost:5432", "localhost:5432"),
+        ("api.example:65535", "api.example:65535"),
     ],
 )
 def test_an_endpoint_has_one_form(text, parsed):
