@@ -11,6 +11,7 @@ from mcp_sandbox.policy.complaints import IDS as COMPLAINTS
 
 INCONCLUSIVE = "inconclusive"
 DRIFT = "drift"
+STALE = "stale-baseline"
 CLASSES: tuple[str, ...] = tuple(one.value for one in RISK_ORDER if one is not RiskClass.NOTE)
 
 _UNKNOWN = frozenset({BaselineState.MISSING, BaselineState.OFF, BaselineState.UNREADABLE})
@@ -94,14 +95,10 @@ def _drift(
     if not (DRIFT in names or unreadable or (state is BaselineState.USED and names)):
         return [], []
     if state is BaselineState.USED and drift is not None:
-        count = sum(not one.suppressed and one.class_ is not RiskClass.NOTE for one in drift)
-        told = (
-            f"Take back {_count(count, 'change')}, or accept {'it' if count == 1 else 'them'} in "
-            f"{POLICY_FILE} on the base branch."
-            if count
-            else "One regression against the baseline fails it."
-        )
-        return [GateCondition("no drift", str(count), "0", held=not count, flip=told)], []
+        live = [one for one in drift if not one.suppressed and one.class_ is not RiskClass.NOTE]
+        return [
+            GateCondition("no drift", str(len(live)), "0", held=not live, flip=_undrift(live))
+        ], []
     if state in _UNKNOWN:
         value = "nobody could look" if unreadable else "no baseline"
         way = baseline.why if baseline is not None and baseline.why else ""
@@ -114,6 +111,21 @@ def _drift(
     else:
         value, way = "not compared", "Mend what kept the run from being compared."
     return [], [GateCondition("no drift", value, "0", held=False, flip=way)]
+
+
+def _undrift(live: Sequence[Finding]) -> str:
+    if not live:
+        return "One regression against the baseline fails it."
+    stale = sum(one.rule == STALE for one in live)
+    ways = []
+    if changes := len(live) - stale:
+        them = "it" if changes == 1 else "them"
+        where = f"{POLICY_FILE} on the base branch"
+        ways.append(f"take back {_count(changes, 'change')}, or accept {them} in {where}")
+    if stale:
+        ways.append(f"take {_count(stale, 'stale entry', 'stale entries')} out of {LOCK_FILE}")
+    told = "; ".join(ways)
+    return f"{told[0].upper()}{told[1:]}."
 
 
 def _score(score: float | None, fail_below: float) -> GateCondition:

@@ -10,6 +10,8 @@ import pytest
 from mcp_sandbox.model import Coverage, RiskClass, Verdict
 from mcp_sandbox.model.locked import Baseline, BaselineState
 from mcp_sandbox.policy import gate
+from mcp_sandbox.policy.gate import STALE
+from mcp_sandbox.rules.registry import COMPARING
 from mcp_sandbox.settings import FailOn
 from support.observed import finding
 
@@ -223,6 +225,28 @@ def test_every_condition_says_what_would_turn_it_over():
         "score": "A score below 80 fails it.",
         "coverage": "A witness, a list or a tool that is missed makes the run inconclusive.",
     }
+
+
+@pytest.mark.parametrize(
+    ("changes", "stale", "told"),
+    [
+        (0, 1, "Take 1 stale entry out of mcp-sandbox.lock.json."),
+        (0, 2, "Take 2 stale entries out of mcp-sandbox.lock.json."),
+        (2, 0, "Take back 2 changes, or accept them in mcp-sandbox.toml on the base branch."),
+        (
+            1,
+            1,
+            "Take back 1 change, or accept it in mcp-sandbox.toml on the base branch; take 1 stale "
+            "entry out of mcp-sandbox.lock.json.",
+        ),
+    ],
+)
+def test_drift_says_what_each_kind_of_it_needs(changes, stale, told):
+    found = [finding(M, number=at) for at in range(changes)]
+    found += [finding(M, STALE, number=at + 9) for at in range(stale)]
+    some = {"fail_below": 0, "fail_on": NAMED, "drift": found, "baseline": USED}
+    assert flips([], 1.0, WHOLE, **some)["no drift"] == told
+    assert STALE in COMPARING
 
 
 def test_what_is_missing_says_where_to_get_it():
