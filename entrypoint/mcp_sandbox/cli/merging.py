@@ -45,15 +45,31 @@ SHOWN = 20
     "instead of putting the server's name in front.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the totals as JSON.")
+@click.option(
+    "--files",
+    "as_files",
+    is_flag=True,
+    help="Print the names of the SARIF files, at most 256, for `fromJSON` in a workflow.",
+)
 def merge(
-    folders: tuple[Path, ...], out: Path, list_file: Path | None, keep_paths: bool, as_json: bool
+    *,
+    folders: tuple[Path, ...],
+    out: Path,
+    list_file: Path | None,
+    keep_paths: bool,
+    as_json: bool,
+    as_files: bool,
 ) -> int:
     """Join the reports in and below each DIR into one SARIF, one table, one JSON."""
+    if as_json and as_files:
+        raise BadInput("--json and --files each print something else; give one of them.")
     expected = merging.read_list(list_file) if list_file else ()
     merged = merging.merge(folders, out, expected=expected, keep_paths=keep_paths)
     with printing() as console:
         if as_json:
             sys.stdout.buffer.write(merging.totals(merged))
+        elif as_files:
+            sys.stdout.buffer.write(merging.files(merged))
         else:
             for line in _lines(merged):
                 console.print(line)

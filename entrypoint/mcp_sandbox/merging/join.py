@@ -11,6 +11,7 @@ from pathlib import Path
 from mcp_sandbox.errors import OutputFailed, ReportUnreadable
 from mcp_sandbox.merging import alerts, table
 from mcp_sandbox.merging.files import JSON, MARKDOWN, PAGE, Folder, within, write_sarif
+from mcp_sandbox.merging.matrix import MAX_JOBS
 from mcp_sandbox.merging.places import SARIF, Found, Place
 from mcp_sandbox.merging.reading import server, shown, whole
 from mcp_sandbox.merging.spool import Spool, Stored
@@ -105,6 +106,12 @@ def _written(
             f"{len(strange)} servers with a report are not on the list: {shown}"
             f"{', …' if len(strange) > 10 else ''}."  # noqa: PLR2004
         )
+    sarif = write_sarif(folder, spool.runs())
+    if len(sarif) > MAX_JOBS:
+        notes.append(
+            f"There are {len(sarif)} SARIF files, and a matrix of a workflow takes {MAX_JOBS}: "
+            "those of the worst servers come first."
+        )
     names = [*(one.value for one in Verdict), UNREADABLE]
     merged = Merged(
         verdict=tally.verdict(incomplete=bool(found.incomplete)),
@@ -112,7 +119,7 @@ def _written(
         verdicts={name: tally.verdicts[name] for name in names},
         problems=tally.problems,
         drifted=tally.drifted,
-        sarif=write_sarif(folder, spool.runs()),
+        sarif=sarif,
         results=tally.results,
         left_out=tally.said(),
         notes=tuple(notes),

@@ -81,8 +81,10 @@ def write_markdown(
     for server in servers:
         if server.changed and len(changed) < MAX_CHANGED:
             changed.append(server)
+        if full:
+            continue
         row = _row(server).encode()
-        full = full or len(row) > room
+        full = len(row) > room
         if not full:
             file.write(row)
             room -= len(row)
