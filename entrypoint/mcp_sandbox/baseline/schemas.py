@@ -144,7 +144,7 @@ class _Walk:
     def compare(self, old: Json, new: Json, pointer: str, depth: int) -> Iterator[Difference]:
         """The differences of two subschemas. Absent, ``true`` and ``{}`` take anything."""
         old, new = _normal(old), _normal(new)
-        if old is new:
+        if old is new or old == new == {}:
             return
         self._steps += 1
         if not depth or self._steps > MAX_STEPS or not _is_schema(old) or not _is_schema(new):
