@@ -18,11 +18,14 @@ import yaml
 from mcp_sandbox import scanned, score
 from mcp_sandbox.action import inputs as action_inputs
 from mcp_sandbox.action.files import OUTPUTS
+from mcp_sandbox.baseline import shape as lock_shape
 from mcp_sandbox.errors import ExitCode
 from mcp_sandbox.model import Profile, RiskClass, RuleInfo
+from mcp_sandbox.pipeline import rule_infos
+from mcp_sandbox.policy import file as policy_file
+from mcp_sandbox.policy.apply import EXACTLY, PERMITTED
 from mcp_sandbox.probe import payloads as payload_files
 from mcp_sandbox.report import json as report_json
-from mcp_sandbox.rules import ALL
 from mcp_sandbox.scanners import dockerfile_rules
 from mcp_sandbox.settings import Settings, option, shown_default
 
@@ -34,12 +37,17 @@ def schema() -> str:
     return json.dumps(report_json.schema(), indent=2, ensure_ascii=False) + "\n"
 
 
+def lock_schema() -> str:
+    """The JSON Schema of the lock file."""
+    return json.dumps(lock_shape.schema(), indent=2, ensure_ascii=False) + "\n"
+
+
 EXIT_MEANINGS = {
     ExitCode.PASS: "the verdict is `pass`",
-    ExitCode.GATE_FAILED: "the gate failed: a finding of a class in `--fail-on`, or a score below "
-    "`--fail-below`",
+    ExitCode.GATE_FAILED: "the gate failed: a finding of a class in `--fail-on`, a regression "
+    "against the baseline, a score below `--fail-below`",
     ExitCode.BAD_INPUT: "bad input or configuration: no Dockerfile, a build that fails, an unknown "
-    "option",
+    "option, a lock file or policy that cannot be read",
     ExitCode.INFRASTRUCTURE: "infrastructure failed, or the run is inconclusive: no engine, a "
     "server that never answered, a witness that is missing",
 }
@@ -101,7 +109,10 @@ def _listed(names: list[str]) -> str:
 
 ACTION = DOCS.parent / "action.yml"
 README = DOCS.parent / "README.md"
-SHORT = ("context", "image", "dockerfile", "fail-below", "fail-on", "scanners", "network", "out")
+SHORT = (
+    *("context", "image", "dockerfile", "fail-below", "fail-on", "baseline", "scanners"),
+    *("network", "out"),
+)
 """Inputs that the README shows."""
 _PINNED = re.compile(r"image: (docker://[^\s@]+@sha256:[0-9a-f]{64})")
 
@@ -119,9 +130,10 @@ def action() -> str:
         "branding": {"icon": "shield", "color": "blue"},
         "inputs": {
             one.name: {
-                "description": one.description,
+                # No default of the runner's: what a workflow leaves out, a policy may set.
+                "description": one.told,
                 "required": False,
-                "default": one.default,
+                "default": "",
             }
             for one in action_inputs.known()
         },
@@ -205,10 +217,10 @@ def rules() -> str:
     lines += [
         f"| [{info.id}](#{info.id}) | {info.title} | {_class(info, Profile.DEFAULT)} "
         f"| {_class(info, Profile.SEED)} | {info.evidence.value} |"
-        for info in ALL
+        for info in rule_infos()
     ]
     lines.append("")
-    for info in ALL:
+    for info in rule_infos():
         lines += _rule(info)
     return "\n".join(lines)
 
@@ -325,14 +337,34 @@ def scanners() -> str:
     return _between(text, "dockerfile rules", rows)
 
 
+def policy() -> str:
+    """The tables of ``docs/policy.md``: settings, and the rules that a permission speaks to."""
+    chosen = ["| table | key | meaning |", "| --- | --- | --- |"]
+    for table, fields in (("gate", policy_file.GATE), ("launch", policy_file.LAUNCH)):
+        chosen += [
+            f"| `[{table}]` | `{name.replace('_', '-')}` | "
+            f"{Settings.model_fields[name].description} |"
+            for name in fields
+        ]
+    known = {info.id: info.title for info in rule_infos()}
+    rows = ["| rule | finds | allowed by |", "| --- | --- | --- |"]
+    for rule, key in sorted(PERMITTED.items()):
+        exactly = ", by its own path" if rule in EXACTLY else ""
+        rows.append(f"| [{rule}](rules.md#{rule}) | {known[rule]} | `{key}`{exactly} |")
+    text = _between((DOCS / "policy.md").read_text(encoding="utf-8"), "settings", chosen)
+    return _between(text, "permissions", rows)
+
+
 GENERATORS: dict[str, tuple[Path, Callable[[], str]]] = {
     "action": (ACTION, action),
     "configuration": (DOCS / "configuration.md", configuration),
     "payloads": (DOCS / "payloads.md", payloads),
+    "policy": (DOCS / "policy.md", policy),
     "readme": (README, readme),
     "rules": (DOCS / "rules.md", rules),
     "scanners": (DOCS / "scanners.md", scanners),
     "schema": (DOCS / "report.schema.json", schema),
+    "lock-schema": (DOCS / "lock.schema.json", lock_schema),
 }
 """Name -> the file and what it holds."""
 

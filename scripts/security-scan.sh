@@ -10,7 +10,7 @@ project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 image=${MCP_SANDBOX_IMAGE:-mcp-sandbox-action:local}
 
 case ${1:-} in
-  scan | judge | rules | doctor | clean | -h | --help | --version | --debug) ;;
+  scan | judge | merge | fleet | rules | doctor | clean | -h | --help | --version | --debug) ;;
   *) set -- scan "$@" ;;
 esac
 
@@ -32,9 +32,14 @@ lend "$here"
 previous=
 for word in "$@"; do
   [ "$word" != -- ] || break
-  if [ "$previous" = --out ] || [[ $word == --out=* ]] || [ -e "$word" ]; then
-    lend "$(realpath -ms -- "${word#--out=}")"
-  fi
+  case $word in
+    --*=*) named=${word#*=} ;;
+    *) named=$word ;;
+  esac
+  case $previous:$word in
+    --out:* | --file:* | *:--out=* | *:--file=*) lend "$(realpath -ms -- "$named")" ;;
+    *) [ ! -e "$named" ] || lend "$(realpath -ms -- "$named")" ;;
+  esac
   previous=$word
 done
 

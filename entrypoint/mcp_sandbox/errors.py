@@ -72,10 +72,22 @@ class NothingToRun(BadInput):
     next_step = "Give it an ENTRYPOINT or CMD, or name the server's command after `--`."
 
 
+class PolicyUnreadable(BadInput):
+    """The policy file says something that nobody can act on."""
+
+    next_step = "docs/policy.md names every key, with an example."
+
+
 class ReportUnreadable(BadInput):
     """A saved report is missing, truncated, or of another schema version."""
 
     next_step = "Write it again with `mcp-sandbox scan`."
+
+
+class BaselineUnreadable(BadInput):
+    """A lock file is truncated, edited by hand, of a newer version, or none."""
+
+    next_step = "Write it again with `mcp-sandbox baseline write`, and commit what it writes."
 
 
 class EngineUnavailable(SandboxError):
@@ -107,6 +119,12 @@ class ServerNotStarted(SandboxError):
     """The server exited or never answered under every step of the relaxation ladder."""
 
     next_step = "Start the image by hand with the flags shown in the report and read its stderr."
+
+
+class RunIncomplete(SandboxError):
+    """A run did not see everything that its result would speak of; ``detail`` says what."""
+
+    next_step = "Mend what is named above, or give the run longer with --timeout, and try again."
 
 
 class OutputFailed(SandboxError):

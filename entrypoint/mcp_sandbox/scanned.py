@@ -48,18 +48,20 @@ CLASSES: dict[str, dict[str, RiskClass]] = {
 UNKNOWN = RiskClass.MEDIUM
 """The class of a severity that is not in the table: not harmless because nobody knows it."""
 
-_SURE = frozenset({"Trivy", "Hadolint", "mcp-dockerfile"})
-"""Scanners that compare facts; the others match shapes."""
-
 
 def classified(tool: str, issue: Issue) -> RiskClass:
     """The class of one issue: by the table; a vulnerability without a fix is one class milder."""
     if issue.kind is IssueKind.SECRET and issue.verified:
         return RiskClass.HIGH
-    class_ = CLASSES.get(tool, {}).get(issue.severity, UNKNOWN)
+    class_ = severity_class(tool, issue.severity)
     if issue.kind is IssueKind.VULNERABILITY and not issue.fixable:
         return RISK_ORDER[min(RISK_ORDER.index(class_) + 1, len(RISK_ORDER) - 1)]
     return class_
+
+
+def severity_class(tool: str, severity: str) -> RiskClass:
+    """The class of a rule by the severity that it has in its scanner."""
+    return CLASSES.get(tool, {}).get(severity, UNKNOWN)
 
 
 def findings(runs: Sequence[ScannerRun], definitions: Mapping[str, Location]) -> list[Finding]:
@@ -87,11 +89,10 @@ def _finding(tool: str, issue: Issue, fact: str, definitions: Mapping[str, Locat
     location = definitions.get("")
     if issue.path:
         location = Location(issue.path, max(issue.line, 1), tool)
-    sure = issue.verified or (tool in _SURE and issue.kind is not IssueKind.SECRET)
     return Finding(
         rule=issue.rule,
         class_=classified(tool, issue),
-        confidence=Confidence.HIGH if sure else Confidence.MEDIUM,
+        confidence=_confidence(issue),
         evidence=Evidence.E5,
         subject=issue.subject,
         message=_message(issue),
@@ -99,6 +100,13 @@ def _finding(tool: str, issue: Issue, fact: str, definitions: Mapping[str, Locat
         location=location,
         tool=tool,
     )
+
+
+def _confidence(issue: Issue) -> Confidence:
+    """What has the shape of a secret may be none, until its service takes it."""
+    if issue.kind is IssueKind.SECRET and not issue.verified:
+        return Confidence.MEDIUM
+    return issue.confidence
 
 
 def _message(issue: Issue) -> str:

@@ -45,6 +45,7 @@ class FailOn(StrEnum):
     CRITICAL = "critical"
     HIGH = "high"
     MEDIUM = "medium"
+    DRIFT = "drift"
     INCONCLUSIVE = "inconclusive"
 
 
@@ -107,7 +108,8 @@ class Settings(BaseModel):
     )
     build_timeout: int = Field(1200, ge=1, le=7200, description="Seconds the build may take.")
     out: Path = Field(
-        Path("mcp-sandbox-report"), description="Folder for report.json, results.sarif, summary.md."
+        Path("mcp-sandbox-report"),
+        description="Folder for report.json, results.sarif, results-full.sarif, summary.md.",
     )
     transport: Transport = Field(
         Transport.AUTO,
@@ -138,8 +140,38 @@ class Settings(BaseModel):
     )
     fail_on: Annotated[tuple[FailOn, ...], BeforeValidator(parse_list)] = Field(
         (FailOn.CRITICAL, FailOn.HIGH),
-        description="Fail the gate on findings of these classes or on an inconclusive run; `none` "
-        "for neither. A list with commas, or repeated.",
+        description="Fail the gate on findings of these classes, on `drift` from the baseline "
+        "(where there is one, always) or on an `inconclusive` run; `none` for none of these. A "
+        "list with commas, or repeated.",
+    )
+    baseline: str = Field(
+        "auto",
+        min_length=1,
+        description="Lock file to compare with: `auto` takes mcp-sandbox.lock.json in the folder "
+        "that is scanned, `none` compares with nothing, and a path names another one. Where `base` "
+        "is known, it is read from that commit.",
+    )
+    baseline_image: str | None = Field(
+        None,
+        description="Compare with what this image does, run in the same job, instead of with a "
+        "lock file.",
+    )
+    config: str = Field(
+        "auto",
+        min_length=1,
+        description="Policy to judge by: `auto` takes mcp-sandbox.toml in the folder that is "
+        "scanned, `none` goes without, and a path names another one. Read like the lock file.",
+    )
+    trust: Literal["base", "tree"] = Field(
+        "base",
+        description="Whose lock file and policy count where `base` is known: `base` those of that "
+        "commit, `tree` the checkout's own, which a pull request can write.",
+    )
+    repository: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._-]{0,100}$",
+        description="Name of the repository: tells the alerts of a server at its root from those "
+        "of others (default: the folder's name).",
     )
     scanners: Annotated[tuple[ScannerName, ...], BeforeValidator(parse_list)] = Field(
         (ScannerName.AUTO,),
@@ -166,7 +198,9 @@ class Settings(BaseModel):
         "there. Never done on pull requests.",
     )
     base: Commit = Field(
-        "", description="Commit that the change starts from; secrets are searched from there on."
+        "",
+        description="Commit that the change starts from: its lock file and policy count, and "
+        "secrets are searched from there on.",
     )
     head: Commit = Field("", description="Last commit of the change.")
     profile: Profile = Field(
@@ -200,8 +234,11 @@ class Settings(BaseModel):
             raise ValueError("give either a folder with a Dockerfile, or --image REF")
         if self.image is not None and self.dockerfile is not None:
             raise ValueError("--dockerfile goes with a folder, not with --image")
-        if self.image is not None and (not self.image or self.image.startswith("-")):
-            raise ValueError(f"{self.image!r} is no image reference")
+        for image in (self.image, self.baseline_image):
+            if image is not None and (not image or image.startswith("-")):
+                raise ValueError(f"{image!r} is no image reference")
+        if self.baseline_image is not None and self.baseline not in {"auto", "none"}:
+            raise ValueError("--baseline-image goes without --baseline")
         endpoints.all_allowed(self.allow)
         if self.allow and self.network is Network.NONE:
             raise ValueError("--allow goes with --network sink, not with --network none")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,8 @@ from mcp_sandbox import proc
 from mcp_sandbox.image import ImageStore
 from mcp_sandbox.model import ImageFacts
 from mcp_sandbox.sandbox import Engine
-from support.front_door import QUICK, Door
+from support import acting
+from support.front_door import QUICK, Done, Door
 from support.on_engine import (
     BASE,
     CORPUS_FILES,
@@ -24,11 +25,13 @@ from support.on_engine import (
     remove_bundle,
 )
 from support.sarif_judges import complaints, modules, schema
+from support.scanning import Scanner
 
 __all__ = ["complaints", "modules", "schema"]
 """Fixtures that are defined elsewhere."""
 
 Build = Callable[..., ImageFacts]
+Scans = dict[str, Done]
 
 
 @pytest.fixture(scope="session")
@@ -112,3 +115,54 @@ def door(
     remove_bundle(engine, helper_image, made.label)  # which stays for the next run
     assert labelled(engine, made.label) == []
     assert made.left_here() == []
+
+
+# --- families of servers that act on their machine: a file of tests names one, FAMILY -------------
+
+
+@pytest.fixture(scope="session")
+def scanner(engine: Engine, docker_host: str | None, helper_image: str) -> Scanner:
+    """Scans modes of a family, and looks that nothing is left of it."""
+    return Scanner(engine, docker_host, helper_image)
+
+
+@pytest.fixture(scope="session")
+def family_images(build: Build) -> dict[str, ImageFacts]:
+    """Family -> its image, whose argument is a mode."""
+    return {
+        family: build(acting.WITH_TOOLS + acting.start(family), CORPUS_FILES)
+        for family in acting.FAMILIES
+    }
+
+
+@pytest.fixture(scope="module")
+def image(request: pytest.FixtureRequest, family_images: dict[str, ImageFacts]) -> ImageFacts:
+    """The image of the file's family."""
+    return family_images[request.module.FAMILY]
+
+
+@pytest.fixture(scope="session")
+def scanned(
+    scanner: Scanner,
+    family_images: dict[str, ImageFacts],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, Collection[str]], Scans]:
+    """Gives one whole scan of each of a family's modes, made once however many files ask for it."""
+    kept: dict[tuple[str, str], Done] = {}
+
+    def give(family: str, modes: Collection[str]) -> Scans:
+        expected = acting.expectations(family)
+        wanted = {mode: expected[mode] for mode in modes if (family, mode) not in kept}
+        made = scanner.modes(family_images[family].id, wanted, tmp_path_factory.mktemp(family))
+        kept.update({(family, mode): done for mode, done in made.items()})
+        return {mode: kept[family, mode] for mode in modes}
+
+    return give
+
+
+@pytest.fixture(scope="module")
+def scans(
+    request: pytest.FixtureRequest, scanned: Callable[[str, Collection[str]], Scans]
+) -> Scans:
+    """One whole scan of each mode that a selected test of the file asks for."""
+    return scanned(request.module.FAMILY, acting.selected(request))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
@@ -18,13 +17,12 @@ from mcp_sandbox.sandbox import Engine
 from support import runner
 from support.act import RUNNER, Act, Ran
 from support.example_servers import GREEN, RED
-from support.on_engine import BASE, CORPUS_FILES, ROOT, WITH_PYTHON, labelled
+from support.on_engine import BASE, ROOT, labelled
+from support.step import Step
 
 pytestmark = pytest.mark.engine
 
 EXAMPLE = ROOT / "examples" / "workflows" / "pull-request.yml"
-WORKER = 1001
-"""The runner's user on a hosted machine."""
 
 
 # --- the example workflow, as it stands in the documents ------------------------------------------
@@ -132,142 +130,9 @@ def test_the_example_workflow_fails_the_server_with_holes_and_still_uploads(
 # --- as the runner starts it ----------------------------------------------------------------------
 
 
-class Runner:
-    """Starts the action's image with the mounts and the environment of GitHub's runner."""
-
-    def __init__(self, folder: Path, image: str, engine: Engine) -> None:
-        self.image, self.engine = image, engine
-        self.workspace, self.files = folder / "workspace", folder / "files"
-        for made in (self.workspace, self.files):
-            made.mkdir()
-        os.chown(self.workspace, WORKER, WORKER)
-
-    def run(
-        self, script: str, mode: str = "rw", **environment: str
-    ) -> subprocess.CompletedProcess[str]:
-        given = {
-            "GITHUB_WORKSPACE": "/github/workspace",
-            "GITHUB_EVENT_NAME": "pull_request",
-            "HOME": "/github/home",
-            **{
-                f"GITHUB_{name}": f"/github/file_commands/{name}"
-                for name in ("OUTPUT", "STATE", "STEP_SUMMARY")
-            },
-            **{name.replace("__", "-"): value for name, value in environment.items()},
-        }
-        socket = self.engine.address.removeprefix("unix://")
-        argv = [
-            *("docker", "run", "--rm", "--workdir", "/github/workspace"),
-            *("--entrypoint", f"/opt/mcp-sandbox/bin/{script}"),
-            *("--volume", f"{socket}:/var/run/docker.sock"),
-            *("--volume", f"{self.workspace}:/github/workspace:{mode}"),
-            *("--volume", f"{self.files}:/github/file_commands"),
-            *(word for name in given for word in ("--env", name)),
-            self.image,
-        ]
-        environment = {"PATH": os.environ["PATH"], "DOCKER_HOST": self.engine.address, **given}
-        return subprocess.run(
-            argv, env=environment, capture_output=True, text=True, timeout=400, check=False
-        )
-
-    @property
-    def outputs(self) -> dict[str, str]:
-        return runner.file_values((self.files / "OUTPUT").read_text())
-
-
 @pytest.fixture
-def start(tmp_path: Path, helper_image: str, engine: Engine) -> Runner:
-    return Runner(tmp_path, helper_image, engine)
-
-
-LOOK = '''\
-"""Prints what a stranger could take: our environment, sockets, mounts."""
-import os, sys
-MARK = bytes.fromhex("%s")
-OURS = "GITHUB_W GITHUB_O GITHUB_E GITHUB_S RUNNER_ ACTIONS_ INPUT_ STATE_ GIT_CONFIG".split()
-found = []
-for pid in filter(str.isdigit, os.listdir("/proc")):
-    try:
-        data = open(f"/proc/{pid}/environ", "rb").read()
-    except OSError:
-        continue
-    found += ["mark in an environment"] * (MARK in data)
-    found += [f"variable {name}" for name in OURS if any(
-        one.startswith(name.encode()) for one in data.split(b"\\0"))]
-mounts = open("/proc/self/mountinfo").read()
-found += [f"mount {name}" for name in ("/github", "docker.sock", "file_commands") if name in mounts]
-for folder, names, files in os.walk("/"):
-    names[:] = [one for one in names if os.path.join(folder, one) not in ("/proc", "/sys")]
-    found += [f"socket {folder}/{one}" for one in files if one.endswith(".sock")]
-found += [f"folder {one}" for one in ("/github", "/workspace") if os.path.exists(one)]
-for name in ("/src/.git/config", "/var/run/docker.sock"):
-    found += [f"file {name}"] * os.path.lexists(name)
-print("LOOKED", sys.argv[1], sorted(set(found)), file=sys.stderr, flush=True)
-'''
-
-
-def test_nothing_of_the_runner_is_in_the_build_or_the_server(start: Runner):
-    mark = secrets.token_hex(16)
-    files = {
-        **CORPUS_FILES,
-        "look.py": LOOK % mark.encode().hex(),
-        ".git/config": f"[http]\n\textraheader = {mark}\n",
-        "Dockerfile": WITH_PYTHON
-        + "COPY . /src\n"
-        + "RUN python3 /src/look.py build 2> /built\n"
-        + 'CMD ["sh", "-c", "cat /built >&2; python3 /src/look.py server; '
-        + 'exec python3 -B /srv/servers/good/server.py"]\n',
-    }
-    for name, text in files.items():
-        path = start.workspace / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    tokens = ("GITHUB_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "SECRET")
-    done = start.run(
-        "mcp-sandbox-action",
-        INPUT_SCANNERS="none",
-        INPUT_BUILD__NETWORK="default",
-        **dict.fromkeys(tokens, mark),
-    )
-    assert done.returncode in {0, 1}, done.stdout
-    out = start.workspace / "mcp-sandbox-report"
-    text = (out / "report.json").read_text()
-    said = {
-        line
-        for session in json.loads(text)["observations"]["sessions"]
-        for line in session["container"]["stderr"].splitlines()
-        if line.startswith("LOOKED")
-    }
-    assert said == {"LOOKED build []", "LOOKED server []"}
-    assert mark not in done.stdout + done.stderr
-    for path in out.rglob("*"):
-        assert path.is_dir() or mark.encode() not in path.read_bytes()
-    # What was written belongs to the runner's user, who has to clear it away.
-    assert {path.stat().st_uid for path in (out, *out.rglob("*"))} == {WORKER}
-
-
-def test_looking_finds_what_there_is(start: Runner, tmp_path: Path):
-    """The same look, where there is something to see."""
-    mark = secrets.token_hex(16)
-    (tmp_path / "look.py").write_text(LOOK % mark.encode().hex())
-    script = "/opt/mcp-sandbox/bin/python"
-    shutil.copy(tmp_path / "look.py", start.workspace)
-    socket = start.engine.address.removeprefix("unix://")
-    done = subprocess.run(
-        [
-            *("docker", "run", "--rm", "--entrypoint", script, "--env", f"INPUT_X={mark}"),
-            *("--volume", f"{socket}:/var/run/docker.sock"),
-            *("--volume", f"{start.workspace}:/github/workspace", start.image),
-            *("/github/workspace/look.py", "here"),
-        ],
-        env={"PATH": os.environ["PATH"], "DOCKER_HOST": start.engine.address},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=True,
-    )
-    for seen in ("mark in", "variable INPUT_", "mount /github", "docker.sock", "folder /github"):
-        assert seen in done.stderr
+def start(tmp_path: Path, helper_image: str, engine: Engine) -> Step:
+    return Step(tmp_path, helper_image, engine)
 
 
 PRINTED = (
@@ -276,7 +141,7 @@ PRINTED = (
 HOSTILE_BUILD = f"FROM {BASE}\nRUN printf '{PRINTED}' && false\n"
 
 
-def test_what_a_build_prints_is_no_command(start: Runner):
+def test_what_a_build_prints_is_no_command(start: Step):
     (start.workspace / "Dockerfile").write_text(HOSTILE_BUILD)
     done = start.run("mcp-sandbox-action", INPUT_SCANNERS="none")
     assert (done.returncode, done.stderr) == (2, ""), done.stdout
@@ -287,7 +152,7 @@ def test_what_a_build_prints_is_no_command(start: Runner):
     assert (start.outputs["verdict"], start.outputs["score"]) == ("error", "")
 
 
-def test_a_read_only_workspace_is_one_sentence(start: Runner):
+def test_a_read_only_workspace_is_one_sentence(start: Step):
     (start.workspace / "Dockerfile").write_text(f"FROM {BASE}\n")
     done = start.run("mcp-sandbox-action", mode="ro")
     assert (done.returncode, done.stderr) == (2, "")
@@ -297,7 +162,7 @@ def test_a_read_only_workspace_is_one_sentence(start: Runner):
     assert start.outputs["verdict"] == "error"
 
 
-def test_results_are_not_written_through_a_link(start: Runner):
+def test_results_are_not_written_through_a_link(start: Step):
     (start.workspace / "Dockerfile").write_text(f"FROM {BASE}\n")
     (start.workspace / "mcp-sandbox-report").symlink_to("/github/file_commands")
     done = start.run("mcp-sandbox-action")
@@ -310,7 +175,7 @@ def test_results_are_not_written_through_a_link(start: Runner):
 
 
 def test_the_cleanup_removes_what_one_run_left_and_nothing_else(
-    start: Runner, engine: Engine, base_image: ImageFacts
+    start: Step, engine: Engine, base_image: ImageFacts
 ):
     runs = [secrets.token_hex(6) for _ in range(2)]
     for run in runs:

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from mcp_sandbox.model import ImageFacts, Tracing
-from mcp_sandbox.sandbox import Engine
 from support import acting
 from support.front_door import Done
 from support.on_engine import CORPUS_FILES
@@ -24,29 +23,6 @@ pytestmark = pytest.mark.engine
 FAMILY = "attacks"
 EXPECT = acting.expectations(FAMILY)
 ATTACKS = [(mode, tool) for mode in sorted(EXPECT) for tool in EXPECT[mode]["attacks"]]
-
-
-@pytest.fixture(scope="module")
-def image(build: Any) -> ImageFacts:
-    made: ImageFacts = build(acting.WITH_TOOLS + acting.start(FAMILY), CORPUS_FILES)
-    return made
-
-
-@pytest.fixture(scope="module")
-def scanner(engine: Engine, docker_host: str | None, helper_image: str) -> Scanner:
-    return Scanner(engine, docker_host, helper_image)
-
-
-@pytest.fixture(scope="module")
-def scans(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    scanner: Scanner,
-    image: ImageFacts,
-) -> dict[str, Done]:
-    """One whole scan of each mode that a selected test asks for."""
-    wanted = {mode: EXPECT[mode] for mode in acting.selected(request)}
-    return scanner.modes(image.id, wanted, tmp_path_factory.mktemp(FAMILY))
 
 
 @pytest.mark.parametrize("mode", sorted(EXPECT))

@@ -118,13 +118,20 @@ class Engine:
     def pid(self) -> int:
         return int(self.pidfile.read_text())
 
+    def daemons(self) -> list[int]:
+        """dockerd and the containerd that it started."""
+        found = [pid for pid in self.processes() if parent_of(pid) == self.pid]
+        named = [pid for pid in found if command_of(pid) == b"containerd"]
+        assert len(named) == 1, [command_of(pid) for pid in found]
+        return [self.pid, *named]
+
     def rules(self) -> list[str]:
         """The rules in the host's tables that carry this engine's mark."""
         assert self.made is not None
         found = []
         for table in ("nat", "filter"):
             done = subprocess.run(
-                ["chroot", str(self.made), "/usr/sbin/iptables", "-t", table, "-S"],
+                ["chroot", str(self.made), "/usr/sbin/iptables", "-w", "10", "-t", table, "-S"],
                 capture_output=True,
                 text=True,
                 check=True,
@@ -178,11 +185,23 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+def parent_of(pid: int) -> int | None:
+    """None when the process has ended meanwhile."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 10) -> bool:
+def command_of(pid: int) -> bytes:
+    """Nothing when the process has ended meanwhile."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
+    except OSError:
+        return b""
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -219,8 +238,8 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """An engine that the tests of this file share: start it, do not stop it."""
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """The one engine behind ``running``."""
     for engine in make_engine(tmp_path_factory.mktemp("home")):
         engine.start()
         if Engine.made is None:
@@ -228,6 +247,17 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield engine
         if Engine.made == engine.folder / "rootfs":
             Engine.made = None
+
+
+@pytest.fixture
+def running(shared: Engine) -> Engine:
+    """An engine that the tests of this file share: start it, do not stop it.
+
+    It runs when a test begins, even where the one before broke off while it was down.
+    """
+    if shared.run("status").returncode != 0:
+        shared.start()
+    return shared
 
 
 # --- bad input ---------------------------------------------------------------
@@ -591,7 +621,7 @@ def test_a_start_that_is_interrupted_leaves_nothing_in_the_way(
     )
     assert wait_until(lambda: len(with_token(token)) == 2)
     process.send_signal(number)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (code, "")
     assert number == signal.SIGKILL or "interrupted" in err
     assert wait_until(lambda: not with_token(token))
@@ -600,7 +630,7 @@ def test_a_start_that_is_interrupted_leaves_nothing_in_the_way(
     # The stub fails with 99 when it finds what the first one left.
     stub.write_text(STUB.format(token=0))
     again = subprocess.run(
-        [SCRIPT, "start"], env=env, capture_output=True, check=False, text=True, timeout=20
+        [SCRIPT, "start"], env=env, capture_output=True, check=False, text=True, timeout=60
     )
     assert "midway" in (engine.folder / "make.log").read_text(), again.stderr
     assert not (engine.folder / "rootfs").exists()
@@ -646,19 +676,13 @@ def test_a_stop_that_is_killed_leaves_nothing_in_the_way(
 @needs_engine
 def test_start_prints_one_line_and_the_second_does_nothing_twice(running: Engine) -> None:
     pid = running.pid
-    begun = time.monotonic()
     first, second = running.start(), running.start()
-    assert time.monotonic() - begun < 5
     assert first == second
     assert re.fullmatch(
         rf"export DOCKER_HOST=unix://{running.socket}( PATH={running.folder}/bin:\$PATH)?\n", first
     )
     assert running.pid == pid
-    assert len([p for p in running.processes() if b"dockerd" in _command(p)]) == 1
-
-
-def _command(pid: int) -> bytes:
-    return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
+    assert len([p for p in running.processes() if b"dockerd" in command_of(p)]) == 1
 
 
 @needs_engine
@@ -921,12 +945,16 @@ def test_a_crash_leaves_nothing_that_the_next_start_trips_over(running: Engine) 
     for name in names:
         running.docker("run", "-d", "--name", name, IMAGE, "sleep", "1000")
         inner.append(int(running.docker("inspect", "-f", "{{.State.Pid}}", name).stdout))
-    shims = [parent_of(pid) for pid in inner]
-    crashed = running.pid
-    # One container keeps its shim; the other's process is nobody's child any more.
+    shims = [shim for pid in inner if (shim := parent_of(pid)) is not None]
+    daemons = running.daemons()
+    crashed = daemons[0]
+    # containerd goes with dockerd, but not in the same moment: as long as it is there, it ends the
+    # container of a shim that dies.
     os.kill(crashed, signal.SIGKILL)
+    assert wait_until(lambda: not any(map(alive, daemons)))
+    # One container keeps its shim; the other's process is nobody's child any more.
     os.kill(shims[1], signal.SIGKILL)
-    assert wait_until(lambda: not alive(crashed) and not alive(shims[1]))
+    assert wait_until(lambda: not alive(shims[1]))
     assert all(map(alive, inner))
     assert running.run("status").returncode == 3
 
@@ -957,9 +985,10 @@ def test_stop_keep_keeps_the_files_and_a_pid_file_is_not_believed(running: Engin
             running.pidfile.write_text(f"{bystander.pid}\n")
             assert running.run("stop", "--keep").returncode == 0
             running.pidfile.write_text(f"{bystander.pid}\n")
-            begun = time.monotonic()
-            running.start()
-            assert time.monotonic() - begun < 15
+            started = running.run("start")
+            assert started.returncode == 0, started.stderr
+            # Nor is it waited for.
+            assert "ending" not in started.stderr
             assert bystander.poll() is None
         finally:
             bystander.kill()
@@ -978,7 +1007,7 @@ def test_in_the_hosts_network_it_leaves_that_as_it_was_after_a_crash_too(
         show() {{
             echo "$1"
             ip -o link | awk '{{ print "link", $2 }}'
-            for t in nat filter; do chroot {engine.made} /usr/sbin/iptables -t $t -S; done
+            for t in nat filter; do chroot {engine.made} /usr/sbin/iptables -w 10 -t $t -S; done
             echo "forward $(cat /proc/sys/net/ipv4/ip_forward)"
         }}
         show before

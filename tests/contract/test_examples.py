@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,13 +59,25 @@ def scan(context: Path, out: Path, helper: str) -> Run:
 
 
 @pytest.fixture(scope="module")
-def green(tmp_path_factory: pytest.TempPathFactory, helper_image: str) -> Run:
-    return scan(GREEN, tmp_path_factory.mktemp("green"), helper_image)
+def runs(
+    tmp_path_factory: pytest.TempPathFactory, helper_image: str
+) -> Iterator[dict[str, Future[Run]]]:
+    """All the runs, two at a time: much of one is waiting."""
+    with ThreadPoolExecutor(2) as pool:
+        yield {
+            name: pool.submit(scan, context, tmp_path_factory.mktemp(name), helper_image)
+            for name, context in (("green", GREEN), ("red", RED), ("red again", RED))
+        }
 
 
 @pytest.fixture(scope="module")
-def red(tmp_path_factory: pytest.TempPathFactory, helper_image: str) -> Run:
-    return scan(RED, tmp_path_factory.mktemp("red"), helper_image)
+def green(runs: dict[str, Future[Run]]) -> Run:
+    return runs["green"].result()
+
+
+@pytest.fixture(scope="module")
+def red(runs: dict[str, Future[Run]]) -> Run:
+    return runs["red"].result()
 
 
 # --- green ----------------------------------------------------------------------------------------
@@ -287,8 +300,8 @@ def test_what_shows_a_finding_does_not_show_on_ordinary_input(red: Run):
 # --- the files ------------------------------------------------------------------------------------
 
 
-def test_two_runs_say_the_same(red: Run, tmp_path: Path, helper_image: str):
-    second = scan(RED, tmp_path, helper_image)
+def test_two_runs_say_the_same(red: Run, runs: dict[str, Future[Run]]):
+    second = runs["red again"].result()
     assert second.report.run.id != red.report.run.id
     first, other = report_json.comparable(red.report), report_json.comparable(second.report)
     assert first.splitlines() == other.splitlines()

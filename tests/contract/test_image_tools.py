@@ -38,7 +38,9 @@ def test_every_tool_is_named_and_may_not_be_changed(helper_image: str) -> None:
     for tool in shipped:
         row = re.search(rf"(?m)^\| \w+ \(`{tool}`.*?\) \| ([\d.]+) \|", notices)
         assert row, f"{tool} is not in the notices"
-        assert row.group(1) in in_image(helper_image, f"{tool} --version 2>&1")
+        # Semgrep alone would wait a minute or two to hear whether there is a newer one.
+        only = " --disable-version-check" if tool == "semgrep" else ""
+        assert row.group(1) in in_image(helper_image, f"{tool} --version{only} 2>&1")
     assert in_image(helper_image, "find /opt/scanners -type f -perm /222 | head").split() == []
     assert "TruffleHog" in in_image(
         helper_image, "cat /usr/share/doc/mcp-sandbox-action/THIRD_PARTY_NOTICES.md"

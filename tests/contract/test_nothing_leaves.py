@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from mcp_sandbox.model import ImageFacts
 from mcp_sandbox.sandbox import Engine
 from support import acting
-from support.on_engine import BASE, CORPUS_FILES
+from support.on_engine import BASE
 from support.scanning import Scanner
 
 pytestmark = pytest.mark.engine
 
+FAMILY = "behaviour"
 BRIDGE = Path("/sys/class/net/docker0/statistics")
 """Of the machine that the engine runs on: every packet of a container goes through it."""
 GATEWAY = "172.17.0.1"
@@ -25,11 +26,9 @@ def passed() -> int:
 
 
 def test_a_thief_reaches_nobody_and_the_counter_would_have_seen_it(
-    engine: Engine, docker_host: str | None, helper_image: str, build: Any, tmp_path: Path
+    engine: Engine, scanner: Scanner, image: ImageFacts, tmp_path: Path
 ):
-    image = build(acting.WITH_TOOLS + acting.start("behaviour"), CORPUS_FILES)
-    scanner = Scanner(engine, docker_host, helper_image)
-    wanted = {"thief": acting.expectations("behaviour")["thief"]}
+    wanted = {"thief": acting.expectations(FAMILY)["thief"]}
     before = passed()
     report = scanner.modes(image.id, wanted, tmp_path)["thief"].report
     assert passed() == before

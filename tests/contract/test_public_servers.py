@@ -12,7 +12,8 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,19 +132,35 @@ class Run:
     expected: Expected
 
 
-@pytest.fixture(scope="module", params=EXPECTED)
-def run(
+@pytest.fixture(scope="module")
+def runs(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     engine: Engine,
     helper_image: str,
-) -> Run:
+) -> Iterator[dict[str, Future[Run]]]:
+    """Servers that a selected test asks for, two at a time: much of a scan is waiting."""
+    items = [item for item in request.session.items if item.path == request.path]
+    wanted = {call.params["run"] for item in items if (call := getattr(item, "callspec", None))}
+    with ThreadPoolExecutor(2) as pool:
+        yield {
+            name: pool.submit(scan, name, tmp_path_factory.mktemp(name), engine, helper_image)
+            for name in EXPECTED
+            if name in wanted
+        }
+
+
+@pytest.fixture(scope="module", params=EXPECTED)
+def run(request: pytest.FixtureRequest, runs: dict[str, Future[Run]]) -> Run:
+    return runs[request.param].result()
+
+
+def scan(name: str, out: Path, engine: Engine, helper_image: str) -> Run:
     """Built, scanned once, and gone afterwards."""
     docker = shutil.which("docker")
     assert docker is not None
-    tag = f"mcp-sandbox-test-{request.param}:{secrets.token_hex(4)}"
-    out = tmp_path_factory.mktemp(request.param)
-    build = [docker, "buildx", "build", "--load", "--target", request.param, "--tag", tag, "."]
+    tag = f"mcp-sandbox-test-{name}:{secrets.token_hex(4)}"
+    build = [docker, "buildx", "build", "--load", "--target", name, "--tag", tag, "."]
     subprocess.run(build, cwd=SERVERS, check=True, capture_output=True, timeout=400)
     try:
         done = subprocess.run(
@@ -165,7 +182,7 @@ def run(
         done.returncode,
         report_json.load((out / "report.json").read_bytes()),
         json.loads((out / "results.sarif").read_text()),
-        EXPECTED[request.param],
+        EXPECTED[name],
     )
 
 

@@ -1,23 +1,21 @@
 """The same server gives the same report again, whatever else the machine does meanwhile.
 
-Two modes of ``tests/servers/behaviour``, one hostile and one honest, are scanned several times; the
+Two modes of ``tests/servers/behaviour``, one hostile and one honest, are scanned twice; the
 reports without their volatile fields have to be equal byte for byte.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import pytest
 
 from mcp_sandbox.model import ImageFacts
 from mcp_sandbox.report import json as report_json
-from mcp_sandbox.sandbox import Engine
 from support import acting
 from support.front_door import Done
-from support.on_engine import CORPUS_FILES
 from support.scanning import Scanner, shown
 
 pytestmark = pytest.mark.engine
@@ -25,7 +23,6 @@ pytestmark = pytest.mark.engine
 FAMILY = "behaviour"
 EXPECT = acting.expectations(FAMILY)
 MODES = ("holes", "careful")
-ROUNDS = 2
 
 Scans = dict[str, list[Done]]
 
@@ -33,19 +30,15 @@ Scans = dict[str, list[Done]]
 @pytest.fixture(scope="module")
 def scans(
     tmp_path_factory: pytest.TempPathFactory,
-    engine: Engine,
-    docker_host: str | None,
-    helper_image: str,
-    build: Any,
+    scanner: Scanner,
+    image: ImageFacts,
+    scanned: Callable[[str, Collection[str]], dict[str, Done]],
 ) -> Scans:
-    """Each mode's scans; both modes are scanned at once, so that neither has the machine alone."""
-    made: ImageFacts = build(acting.WITH_TOOLS + acting.start(FAMILY), CORPUS_FILES)
-    scanner = Scanner(engine, docker_host, helper_image)
+    """Each mode's scans; two modes are scanned at once, so that none has the machine alone."""
     wanted = {mode: EXPECT[mode] for mode in MODES}
-    rounds = [
-        scanner.modes(made.id, wanted, tmp_path_factory.mktemp(FAMILY)) for _ in range(ROUNDS)
-    ]
-    return {mode: [one[mode] for one in rounds] for mode in MODES}
+    again = scanner.modes(image.id, wanted, tmp_path_factory.mktemp(FAMILY))
+    first = scanned(FAMILY, MODES)
+    return {mode: [first[mode], again[mode]] for mode in MODES}
 
 
 def comparable(done: Done) -> dict[str, Any]:

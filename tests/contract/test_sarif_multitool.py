@@ -21,6 +21,7 @@ from mcp_sandbox.model import (
 )
 from mcp_sandbox.model.answer import Report
 from mcp_sandbox.report import sarif
+from unit.drift_samples import compared
 from unit.report_samples import (
     CHECKOUT,
     HOSTILE,
@@ -32,13 +33,14 @@ from unit.report_samples import (
 )
 
 
-def sample(report: Report | None = None) -> dict[str, Any]:
+def sample(report: Report | None = None, *, complete: bool = False) -> dict[str, Any]:
     made = sarif.render(
         report or sample_report(),
         RULES,
         category="mcp-sandbox/files",
         tool_version="0.1.0",
         read=CHECKOUT.get,
+        complete=complete,
     )
     document: dict[str, Any] = json.loads(made.data)
     return document
@@ -46,6 +48,7 @@ def sample(report: Report | None = None) -> dict[str, Any]:
 
 REPORTS = {
     "sample": sample_report(),
+    "compared": compared(sample_report()),
     "no findings": replace(sample_report(), findings=()),
     "inconclusive": replace(hostile_report("x"), verdict=Verdict.INCONCLUSIVE),
     "scanners": with_scanners(
@@ -61,8 +64,10 @@ REPORTS = {
 
 
 @pytest.mark.parametrize("name", REPORTS)
-def test_the_schema_accepts(schema: Draft4Validator, name: str):
-    assert [error.message for error in schema.iter_errors(sample(REPORTS[name]))] == []
+@pytest.mark.parametrize("complete", [False, True])
+def test_the_schema_accepts(schema: Draft4Validator, name: str, *, complete: bool):
+    document = sample(REPORTS[name], complete=complete)
+    assert [error.message for error in schema.iter_errors(document)] == []
 
 
 @pytest.mark.parametrize(
@@ -85,6 +90,10 @@ def test_the_schema_bites(schema: Draft4Validator, spoil: Callable[[dict[str, An
 
 def test_the_validator_accepts_the_sample(complaints):
     assert complaints(sample()) == set()
+
+
+def test_the_validator_accepts_the_complete_file(complaints):
+    assert complaints(sample(REPORTS["compared"], complete=True)) == set()
 
 
 @pytest.mark.parametrize("part", [0, 1])

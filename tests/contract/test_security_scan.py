@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mcp_sandbox.model import RUN_LABEL
+from mcp_sandbox.model.locked import LOCK_FILE
 from mcp_sandbox.sandbox import Engine
 from support.on_engine import labelled
 
@@ -74,6 +75,26 @@ def test_a_folder_that_is_no_checkout(engine: Engine, tmp_path: Path):
     judged = run("judge", "mcp-sandbox-report/report.json", cwd=tmp_path)
     assert judged.returncode == 2
     assert "holds no observations" in judged.stderr
+
+
+def test_a_lock_file_is_written_into_the_folder_and_counts_from_then_on(tmp_path: Path):
+    """On this machine's disk, the property of the folder's owner; a scan finds it there."""
+    server = tmp_path / "server"
+    shutil.copytree(PROJECT / "tests" / "servers" / "drift" / "repository", server)
+    if os.geteuid() == 0:
+        os.chown(server, 12345, 54321)
+    quick = ["--cpus", "2", "--max-calls", "40", f"--out={tmp_path}/out"]
+    done = run("baseline", "write", server, *quick)
+    assert done.returncode == 0, done.stderr
+    lock = server / LOCK_FILE
+    assert done.stdout == f"{lock}: written\n"
+    owner, found = server.stat(), lock.stat()
+    assert (found.st_uid, found.st_gid) == (owner.st_uid, owner.st_gid)
+    assert lock.read_bytes() == (tmp_path / "out" / LOCK_FILE).read_bytes()
+    done = run(server, *quick, "--scanners", "none", "--fail-on", "drift")
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((tmp_path / "out" / "report.json").read_bytes())
+    assert (report["baseline"]["state"], report["changes"], report["drift"]) == ("used", [], [])
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,10 @@ from mcp_sandbox.model import (
     CgroupCounters,
     Era,
     FileChange,
+    Finding,
     LaunchFacts,
     Observations,
+    Profile,
     Relaxation,
     RiskClass,
     ServerRequest,
@@ -26,6 +28,8 @@ from mcp_sandbox.model import (
     StartAttempt,
     StopStage,
 )
+from mcp_sandbox.model.locked import Baseline, Change, Taken
+from mcp_sandbox.rules import evaluate, evaluate_drift
 from support.observed import (
     OTHER_IDENTITY,
     call,
@@ -42,7 +46,27 @@ C, H, M, N = RiskClass.CRITICAL, RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOT
 ERROR = CallStatus.TOOL_ERROR
 NONCE = "nq7w3k9zt2ab"
 
-Make = Callable[[], Observations]
+
+@dataclass(frozen=True)
+class Compared:
+    """Observations beside a baseline."""
+
+    changes: tuple[Change, ...]
+    taken: Taken
+    baseline: Baseline
+    observations: Observations
+
+
+Make = Callable[[], Observations | Compared]
+
+
+def judged(
+    made: Observations | Compared, profile: Profile = Profile.DEFAULT
+) -> tuple[Finding, ...]:
+    """What the rules say of a sample: of what was seen, or of what differs from a baseline."""
+    if isinstance(made, Observations):
+        return evaluate(made, profile)
+    return evaluate_drift(made.changes, made.taken, made.baseline, made.observations, profile)
 
 
 @dataclass(frozen=True)
@@ -1294,5 +1318,6 @@ def ten_files():
     )
 
 
+import support.drift_samples  # noqa: E402 - its samples are collected here
 import support.rulesnet_samples  # noqa: E402 - its samples are collected here
 import support.rulesproc_samples  # noqa: E402, F401 - its samples are collected here

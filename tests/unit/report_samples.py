@@ -19,6 +19,7 @@ from mcp_sandbox.model import (
     ContainerFacts,
     Coverage,
     Deduction,
+    Deed,
     Era,
     Evidence,
     FileChange,
@@ -55,6 +56,7 @@ from mcp_sandbox.model import (
     Window,
 )
 from mcp_sandbox.model.answer import Report
+from unit import drift_samples
 
 CHECKOUT = {
     "server/tools.py": (
@@ -121,6 +123,7 @@ RULES = (
         fix="Add a USER line.",
         cwe=(250,),
     ),
+    *drift_samples.RULES,
 )
 
 COMMAND = ("docker", "run", "--rm", "-i", "--network", "none", "--read-only", "sha256:" + "ab" * 32)
@@ -145,6 +148,7 @@ def finding(rule: str = "command-injection", **changes: object) -> Finding:
         ),
         command=COMMAND,
         seen=("evidence/1-main.jsonl:4", "evidence/1-main.jsonl:5"),
+        about=(Deed("tools/read_file", "programs", "expr"),),
     )
     return replace(base, **changes)  # type: ignore[arg-type]  # the caller names real fields
 
@@ -245,7 +249,7 @@ def sample_report() -> Report:
             arithmetic="(100 - 3) × 0 = 0",
         ),
         gate=(
-            GateCondition("score", "0", "at least 80", held=False),
+            GateCondition("score", "0", "at least 80", held=False, flip="Mend what costs points."),
             GateCondition("critical findings", "1", "0", held=False),
             GateCondition("medium findings", "1", "any", held=True),
         ),
@@ -368,10 +372,10 @@ def hostile_report(text: str) -> Report:
             left_out=(text,),
         ),
     )
-    return replace(
+    bad_report = replace(
         base,
         findings=(bad, *base.findings[1:4], suppressed),
-        gate=(GateCondition(text, text, text, held=False),),
+        gate=(GateCondition(text, text, text, held=False, flip=text),),
         coverage=Coverage(
             tools={text: ToolCoverage(ToolOutcome.CRASHED, text, 1)},
             witnesses={text: text},
@@ -390,3 +394,4 @@ def hostile_report(text: str) -> Report:
         versions={text: text},
         limits=(text,),
     )
+    return drift_samples.hostile(bad_report, text)

@@ -12,18 +12,22 @@ import pytest
 import sarif_om as om
 
 from mcp_sandbox.model import (
+    Deed,
     Location,
     Profile,
     RiskClass,
+    ScannerRule,
     ScannerRun,
     ScannerState,
     Verdict,
 )
 from mcp_sandbox.model.answer import Report
+from mcp_sandbox.model.locked import Baseline, BaselineState, Behaviour, Lock
 from mcp_sandbox.report import sarif
 from mcp_sandbox.report.rolling_hash import line_hashes
-from mcp_sandbox.report.sarif_json import document
-from support.sarif_lint import lint
+from mcp_sandbox.report.sarif.plain import document
+from support.sarif_lint import lint, lint_complete
+from unit.drift_samples import DRIFT, LOST, USED, compared, drifted
 from unit.report_samples import (
     CHECKOUT,
     HOSTILE,
@@ -307,6 +311,129 @@ def test_the_serialiser_keeps_what_equals_a_default():
         "ruleIndex": 0,
         "suppressions": [{"kind": "external", "status": "accepted"}],
     }
+
+
+# --- drift, and the file that is not uploaded -----------------------------------------------------
+
+LOCK_LINES = b'{\n  "behaviour": {\n    "start-up": {\n'
+LOCK = Lock("0.1.0", behaviour={"tools/read_file": Behaviour(programs=("expr",))})
+COMPARED = compared(sample_report(), baseline=replace(USED, lock=LOCK))
+
+
+def test_drift_stands_in_the_run_of_our_own():
+    run = run_of(COMPARED)
+    assert lint({"runs": [run]}) == []
+    found = {one["ruleId"] for one in run["results"]}
+    assert found >= {one.rule for one in DRIFT}
+    assert not [one for one in run["results"] if "baselineState" in one]
+    accepted = tuple(replace(one, suppressed="agreed") for one in DRIFT)
+    live = {one["ruleId"] for one in run_of(replace(COMPARED, drift=accepted))["results"]}
+    assert not live & {one.rule for one in DRIFT}
+
+
+def test_a_line_of_the_lock_file_has_a_region_and_a_hash():
+    where = Location("server/mcp-sandbox.lock.json", 3, "lock file")
+    report = replace(COMPARED, findings=(), drift=(replace(DRIFT[0], location=where),))
+    (result,) = run_of(report, read={where.path: LOCK_LINES}.get)["results"]
+    physical = result["locations"][0]["physicalLocation"]
+    assert physical["artifactLocation"]["uri"] == where.path
+    assert physical["region"] == {"startLine": 3, "startColumn": 5, "endLine": 3, "endColumn": 18}
+    expected = line_hashes(LOCK_LINES)[2]
+    assert result["partialFingerprints"]["primaryLocationLineHash"] == expected
+
+
+def test_the_complete_file_has_what_was_accepted_and_why():
+    sample = replace(COMPARED, drift=(replace(DRIFT[1], suppressed="agreed {0}\x1b"), *DRIFT[2:]))
+    run = run_of(sample, complete=True)
+    assert lint_complete({"runs": [run]}) == []
+    suppressed = {
+        one["ruleId"]: one["suppressions"] for one in run["results"] if "suppressions" in one
+    }
+    assert suppressed == {
+        "information-leak": [
+            {
+                "kind": "external",
+                "status": "accepted",
+                "justification": "accepted until the rewrite",
+            }
+        ],
+        "tool-description-changed": [
+            {"kind": "external", "status": "accepted", "justification": "agreed {0}\\x1b"}
+        ],
+    }
+    assert run["properties"]["baseline"] == USED.origin
+    assert [one for one in lint({"runs": [run]}) if "open alert" in one], "it is not for an upload"
+
+
+def test_the_complete_file_says_what_is_new():
+    gone = drifted("new-executable", LOST, class_=RiskClass.NOTE, message="`git` is gone.")
+    unseen = finding(subject="tools/run_query", about=(Deed("tools/run_query", "programs", "sh"),))
+    told = finding("runs-as-root", location=None, about=())
+    report = replace(COMPARED, findings=(finding(), unseen, told), drift=(*DRIFT, gone))
+    states = {
+        one["partialFingerprints"]["mcpSandbox/v1"]: one.get("baselineState")
+        for one in run_of(report, complete=True)["results"]
+    }
+    assert states == {
+        finding().fingerprint: "unchanged",
+        unseen.fingerprint: "new",
+        told.fingerprint: None,
+        gone.fingerprint: "absent",
+        **{one.fingerprint: "new" for one in DRIFT},
+    }
+    missing = replace(report, baseline=Baseline(BaselineState.MISSING))
+    results = run_of(missing, complete=True)["results"]
+    assert not [one for one in results if "baselineState" in one]
+
+
+def test_the_complete_file_has_the_scanners_that_failed():
+    report = with_scanners(
+        ScannerRun("Trivy", ScannerState.PARTLY, "No database.", issues=(issue("CVE-1"),)),
+        ScannerRun("Hadolint", ScannerState.FAILED, ""),
+        ScannerRun("Semgrep", ScannerState.NOT_INSTALLED, "It is not there."),
+    )
+    _, trivy, hadolint = json.loads(render(report, complete=True).data)["runs"]
+    assert [one["ruleId"] for one in trivy["results"]] == ["CVE-1"]
+    assert [run["invocations"][0]["executionSuccessful"] for run in (trivy, hadolint)] == [
+        False
+    ] * 2
+    (said, *_) = trivy["invocations"][0]["toolExecutionNotifications"]
+    assert said["message"]["text"] == "ran in part: No database."
+
+
+def test_a_scanner_lists_all_it_looked_for():
+    """A rule that is not listed any more leaves its alerts open."""
+    rules = (
+        ScannerRule("a-rule", "A title", "Mend it.", RiskClass.MEDIUM, (78,)),
+        ScannerRule("b-rule", "Another", "Mend that.", RiskClass.NOTE),
+    )
+    hit = issue("a-rule", title="not the rule's", url="")
+    report = with_scanners(
+        ScannerRun("Semgrep", ScannerState.RAN, issues=(hit,)),
+        ScannerRun("Trivy", ScannerState.RAN, issues=(issue("CVE-1"),)),
+    )
+    log = json.loads(render(report, scanner_rules={"Semgrep": rules}).data)
+    assert lint(log) == []
+    _, semgrep, trivy = (run["tool"]["driver"]["rules"] for run in log["runs"])
+    assert [rule["id"] for rule in semgrep] == ["a-rule", "b-rule"]
+    assert semgrep[0]["shortDescription"]["text"] == "A title"
+    assert semgrep[0]["properties"]["tags"] == ["security", "external/cwe/cwe-078"]
+    assert semgrep[0]["properties"]["security-severity"] == "5.5"
+    assert semgrep[1]["defaultConfiguration"]["level"] == "note"
+    assert [rule["id"] for rule in trivy] == ["CVE-1"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_changes_no_structure_of_the_complete_file(text: str):
+    data = render(hostile_report(text), category=text, read=None, complete=True).data
+    assert data.isascii()
+    assert lint_complete(json.loads(data)) == []
+    plain = render(hostile_report("x"), read=None, complete=True).data
+    logs = [json.loads(one) for one in (data, plain)]
+    for run in (run for log in logs for run in log["runs"]):
+        # Which of two findings of one rule is first is told by their subjects.
+        run["results"].sort(key=lambda one: one["partialFingerprints"]["mcpSandbox/v1"])
+    assert shape(logs[0]) == shape(logs[1])
 
 
 # --- the lint itself ------------------------------------------------------------------------------

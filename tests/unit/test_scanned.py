@@ -105,6 +105,14 @@ def test_the_finding_names_its_scanner_and_the_way_out():
     assert findings([run(secret, tool="TruffleHog")], {})[0].confidence is Confidence.MEDIUM
 
 
+@pytest.mark.parametrize("sure", Confidence)
+def test_a_rule_is_as_sure_as_it_says(sure: Confidence):
+    source = replace(ISSUE, kind=IssueKind.SOURCE, confidence=sure)
+    assert findings([run(source, tool="Semgrep")], {})[0].confidence is sure
+    verified = replace(ISSUE, kind=IssueKind.SECRET, verified=True)
+    assert findings([run(verified, tool="TruffleHog")], {})[0].confidence is Confidence.HIGH
+
+
 def test_a_message_keeps_its_bound():
     (found,) = findings([run(replace(ISSUE, message="m" * 5000))], {})
     assert len(found.message) == MAX_MESSAGE

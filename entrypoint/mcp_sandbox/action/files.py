@@ -18,6 +18,7 @@ from mcp_sandbox.model import (
     Verdict,
 )
 from mcp_sandbox.model.answer import Report
+from mcp_sandbox.model.locked import LOCK_FILE, BaselineState
 from mcp_sandbox.report import escape
 
 MAX_SUMMARY = 900 * 1024
@@ -33,7 +34,10 @@ OUTPUTS: Mapping[str, str] = {
     "high": "Number of high findings.",
     "medium": "Number of medium findings.",
     "note": "Number of notes.",
-    "drift": "Number of findings that a baseline does not have; empty without a baseline.",
+    "drift": "Number of regressions against the baseline that nobody has accepted; empty when "
+    "nothing was compared.",
+    "lock": "Path of the lock file of what was seen, relative to the workspace, to be committed "
+    "where it is right; empty when the run did not see everything.",
 }
 """The action's outputs."""
 
@@ -94,9 +98,12 @@ def outputs(report: Report | None, out: Path | None, workspace: Path | None) -> 
         values[class_.value] = str(
             sum(one.class_ is class_ and not one.suppressed for one in report.findings)
         )
-    values["drift"] = "" if report.drift is None else str(len(report.drift))
+    if report.baseline is not None and report.baseline.state is BaselineState.USED:
+        worse = [one for one in report.drift or () if one.class_ is not RiskClass.NOTE]
+        values["drift"] = str(sum(not one.suppressed for one in worse))
     if out is not None and workspace is not None:
-        for name, file in (("sarif", "results.sarif"), ("report", "report.json")):
+        files = (("sarif", "results.sarif"), ("report", "report.json"), ("lock", LOCK_FILE))
+        for name, file in files:
             if (out / file).is_file():
                 values[name] = os.path.relpath(out / file, workspace)
     return values

@@ -27,6 +27,9 @@ _UNSAFE_HELP = (
     "Run on `pull_request_target` and `workflow_run` too, where a stranger's commands would run "
     "beside a token that may write."
 )
+_FILES = frozenset({"baseline", "config"})
+_WORDS = frozenset({"auto", "none"})
+"""What may stand where a file is named."""
 _ONE_A_LINE = frozenset({"args", "env"})
 """Lists in whose items a comma is an ordinary character."""
 
@@ -41,8 +44,15 @@ class Input:
 
     name: str
     default: str
-    """As in ``action.yml``; empty when there is none, or when it depends."""
+    """Empty when there is none, or when it depends."""
     description: str
+
+    @property
+    def told(self) -> str:
+        """The description with the default."""
+        return (
+            f"{self.description} Default: `{self.default}`." if self.default else self.description
+        )
 
 
 def known() -> tuple[Input, ...]:
@@ -107,9 +117,10 @@ def settings(given: Mapping[str, str], workspace: Path, **found: Any) -> Setting
     if "image" not in values:
         values.setdefault("context", ".")
     values.setdefault("out", shown_default("out"))
-    for name in ("context", "out", "trivy_cache"):
-        if name in values:
-            values[name] = _inside(workspace, name.replace("_", "-"), values[name])
+    for name in ("context", "out", "trivy_cache", *_FILES):
+        if name in values and not (name in _FILES and values[name] in _WORDS):
+            place = _inside(workspace, name.replace("_", "-"), values[name])
+            values[name] = str(place) if name in _FILES else place
     return load(values)
 
 
@@ -133,7 +144,7 @@ def _inside(workspace: Path, name: str, value: str) -> Path:
     if not place.is_relative_to(workspace.resolve()):
         raise BadInput(
             f"Input `{name}` is {value[:200]!r}, which is not inside the workspace.",
-            next_step="Name a folder of the checkout, relative to its root.",
+            next_step="Name a place in the checkout, relative to its root.",
         )
     return workspace / value
 

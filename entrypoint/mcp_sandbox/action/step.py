@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import tempfile
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,17 +22,18 @@ from mcp_sandbox.errors import (
     Interrupted,
     SandboxError,
 )
-from mcp_sandbox.model import (
-    Finding,
-    Verdict,
-)
+from mcp_sandbox.model import RISK_ORDER, Finding, Verdict
 from mcp_sandbox.model.answer import Report
+from mcp_sandbox.report.lines import answer
+from mcp_sandbox.report.spans import plain
 from mcp_sandbox.settings import Settings
 
 STATE = "run"
 MIN_MASKED = 8
 """Characters: masking a shorter value would only blank out words of the log."""
-SHOWN_FINDINGS = 30
+
+_SAID = frozenset({"score", "coverage"})
+"""Conditions of the gate that say no more than the coverage does."""
 
 IN_CONTAINER = Path("/.dockerenv")
 """Docker makes it in every container."""
@@ -91,7 +91,9 @@ def _prepare(
         given["verify-secrets"] = "false"
     docker_host = environment.get("DOCKER_HOST") or None
     found = {"docker_host": docker_host, "base": event.base, "head": event.head}
+    found |= {"trust": event.trust, "repository": event.repository}
     settings = inputs.settings(given, workspace, **found)
+    events.refuse_baseless(event, settings)
     for pair in settings.env:
         value = pair.partition("=")[2]
         if len(value) >= MIN_MASKED:
@@ -128,39 +130,23 @@ def _tell(log: Log, report: Report | None, failure: SandboxError | None) -> None
     if failure is not None and failure.detail:
         log.lines(failure.detail.splitlines())
     if report is not None:
-        log.lines(_answer(report))
+        log.lines(plain(spans) for spans in answer(report))
     said = f"{failure.what} {failure.next_step}".strip() if failure else ""
     if failure is None and report is not None and report.verdict is Verdict.INCONCLUSIVE:
-        said = "Inconclusive: " + ("; ".join(report.coverage.missing) or "see the summary.")
-    log.annotate(said, report.findings if report else ())
+        said = f"Inconclusive: {_why(report) or 'see the summary.'}"
+    log.annotate(said, _worst_first(report) if report else ())
 
 
-def _answer(report: Report) -> Iterator[str]:
-    """The verdict first, then why."""
-    detail = report.score_detail
-    score = "no score" if report.score is None else f"score {report.score:g}"
-    yield f"{report.verdict.value.upper()}  {score}" + (
-        f"  ({detail.arithmetic})" if detail else ""
-    )
-    outcomes = Counter(tool.outcome.value for tool in report.coverage.tools.values())
-    if outcomes:
-        yield "tools: " + ", ".join(f"{count} {name}" for name, count in outcomes.items())
-    for name, state in report.coverage.scanners.items():
-        yield f"scanner {name}: {state}"
-    for reason in report.coverage.missing:
-        yield f"not evaluated: {reason}"
-    for condition in report.gate:
-        if not condition.held:
-            yield f"gate failed: {condition.name} ({condition.value}, not {condition.limit})"
-    for finding in report.findings[:SHOWN_FINDINGS]:
-        yield _line(finding)
-    if len(report.findings) > SHOWN_FINDINGS:
-        yield f"… {len(report.findings) - SHOWN_FINDINGS} more in the report"
+def _why(report: Report) -> str:
+    """What keeps an inconclusive run from being a pass."""
+    unheld = [one.flip for one in report.gate if not one.held and one.name not in _SAID]
+    return "; ".join([*report.coverage.missing, *filter(None, unheld)])
 
 
-def _line(finding: Finding) -> str:
-    place = f"  {finding.location.path}:{finding.location.line}" if finding.location else ""
-    return f"{finding.class_.value:<8} {finding.rule}  {finding.subject[:80]}{place}"
+def _worst_first(report: Report) -> list[Finding]:
+    """What differs from the baseline before the rest of its class: it is this change's."""
+    both = [*(report.drift or ()), *report.findings]
+    return sorted(both, key=lambda one: RISK_ORDER.index(one.class_))
 
 
 def sweep(environment: Mapping[str, str], log: Log) -> None:

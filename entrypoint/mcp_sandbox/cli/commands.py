@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from mcp_sandbox import __version__, pipeline
+from mcp_sandbox.cli.baseline import baseline
+from mcp_sandbox.cli.merging import fleet, merge
 from mcp_sandbox.cli.options import JUDGING, scan_options
-from mcp_sandbox.cli.printing import STYLE, Paper, print_answer, print_rule, printing
-from mcp_sandbox.cli.progress import LiveProgress, PlainProgress
+from mcp_sandbox.cli.printing import STYLE, print_answer, print_rule, printing
+from mcp_sandbox.cli.scanning import ScanCommand, given, named, scanned
 from mcp_sandbox.errors import BadInput, ExitCode
 from mcp_sandbox.report.escape import terminal
-from mcp_sandbox.settings import Settings, load
-
-SERVER_ARGUMENTS = f"{__name__}.server_arguments"
+from mcp_sandbox.settings import load
 
 
 def run(argv: Sequence[str]) -> int:
@@ -59,20 +59,6 @@ class _Group(click.Group):
         return super().resolve_command(ctx, args)
 
 
-class _Scan(click.Command):
-    """Keeps what follows ``--`` for the server: click would take its first word for the folder."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if "--" in args:
-            at = args.index("--")
-            ctx.meta[SERVER_ARGUMENTS] = tuple(args[at + 1 :])
-            args = args[:at]
-        return super().parse_args(ctx, args)
-
-    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
-        return [*super().collect_usage_pieces(ctx), "[-- ARGS...]"]
-
-
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mcp-sandbox")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
@@ -80,7 +66,10 @@ def cli(debug: bool) -> None:
     """Tell what an MCP server does, what changed, and whether it may ship."""
 
 
-@cli.command(cls=_Scan, params=scan_options())
+cli.add_command(baseline)
+
+
+@cli.command(cls=ScanCommand, params=scan_options())
 @click.argument("context", required=False, type=click.Path(path_type=Path))
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the summary.")
@@ -90,49 +79,24 @@ def scan(here: click.Context, /, quiet: bool, as_json: bool, **options: Any) -> 
 
     ARGS after `--` go to the server itself.
     """
-    given = {name: value for name, value in options.items() if value not in {None, ()}}
-    given["args"] = here.meta.get(SERVER_ARGUMENTS, ())
-    given.setdefault("docker_host", os.environ.get("DOCKER_HOST"))
-    settings = load(given)
-    environment = pipeline.child_environment(os.environ)
-    outcome = _scan(settings, environment, quiet=quiet)
+    settings = load(given(here, options))
+    outcome = scanned(settings, quiet=quiet)
     print_answer(outcome.report, as_json=as_json, folder=settings.out)
     if outcome.failure is not None:
         raise outcome.failure
     return pipeline.EXIT_CODES[outcome.report.verdict]
 
 
-def _scan(settings: Settings, environment: Mapping[str, str], *, quiet: bool) -> pipeline.Outcome:
-    console = Paper(stderr=True)
-    if quiet:
-        return pipeline.scan(settings, pipeline.Unobserved(), environment)
-    if not console.is_terminal:
-        return pipeline.scan(settings, PlainProgress(console), environment)
-    with LiveProgress(console) as live:
-        return pipeline.scan(settings, live, environment)
-
-
 @cli.command(params=[one for one in scan_options() if one.name in JUDGING])
 @click.argument("report_file", metavar="REPORT", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the summary.")
-def judge(
-    report_file: Path,
-    as_json: bool,
-    profile: str | None,
-    fail_below: str | None,
-    fail_on: tuple[str, ...],
-) -> int:
-    """Judge the observations of a saved REPORT again; needs no engine."""
-    given: dict[str, Any] = {"image": "saved", "profile": profile, "fail_below": fail_below}
-    settings = load(
-        {k: v for k, v in (given | {"fail_on": fail_on}).items() if v not in {None, ()}}
-    )
-    report = pipeline.rejudge(
-        report_file,
-        profile=settings.profile,
-        fail_below=settings.fail_below,
-        fail_on=settings.fail_on,
-    )
+def judge(report_file: Path, as_json: bool, **options: Any) -> int:
+    """Judge the observations of a saved REPORT again; needs no engine.
+
+    What no option says is as it was saved: profile, policy, and what it was compared with.
+    """
+    settings = load({"image": "saved", **named(options)})
+    report = pipeline.again(report_file, settings, os.environ).report
     print_answer(report, as_json=as_json, folder=None)
     return pipeline.EXIT_CODES[report.verdict]
 
@@ -182,3 +146,7 @@ def clean() -> int:
             console.print(Text(terminal(line)))
         console.print(f"{len(removed)} removed")
     return ExitCode.PASS
+
+
+cli.add_command(merge)
+cli.add_command(fleet)

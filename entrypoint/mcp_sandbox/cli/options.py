@@ -12,7 +12,7 @@ import click
 
 from mcp_sandbox.settings import Settings, option, shown_default
 
-JUDGING = frozenset({"profile", "fail_below", "fail_on"})
+JUDGING = frozenset({"profile", "fail_below", "fail_on", "baseline", "config"})
 """Those options that need no engine: ``judge`` has them too."""
 
 
@@ -40,6 +40,9 @@ def _metavar(name: str, annotation: Any) -> str:
 _METAVARS = {
     "allow": "HOST[:PORT]",
     "base": "COMMIT",
+    "baseline": "auto|none|FILE",
+    "baseline_image": "REF",
+    "config": "auto|none|FILE",
     "env": "NAME=VALUE",
     "head": "COMMIT",
     "helper_image": "REF",

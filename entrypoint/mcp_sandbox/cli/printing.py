@@ -1,10 +1,9 @@
-"""Answers and errors in words; every foreign text goes through ``escape.terminal``."""
+"""Answers in words: the lines are the report's, the colours are ours."""
 
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,31 +12,26 @@ from rich.text import Text
 
 from mcp_sandbox import pipeline
 from mcp_sandbox.errors import OutputFailed
-from mcp_sandbox.model import (
-    COMPLETE,
-    Finding,
-    RiskClass,
-    RuleInfo,
-    Verdict,
-)
+from mcp_sandbox.model import RuleInfo
 from mcp_sandbox.model.answer import Report
-from mcp_sandbox.report.escape import terminal
+from mcp_sandbox.report import diff, diff_text
+from mcp_sandbox.report.lines import answer
+from mcp_sandbox.report.spans import Line, Tone
 
-STYLE = {
-    RiskClass.CRITICAL: "bold red",
-    RiskClass.HIGH: "red",
-    RiskClass.MEDIUM: "yellow",
-    RiskClass.NOTE: "dim",
-    Verdict.PASS: "bold green",
-    Verdict.FAIL: "bold red",
-    Verdict.INCONCLUSIVE: "bold yellow",
-    Verdict.ERROR: "bold red",
+STYLE: dict[str, str] = {
+    Tone.CRITICAL: "bold red",
+    Tone.HIGH: "red",
+    Tone.MEDIUM: "yellow",
+    Tone.NOTE: "dim",
+    Tone.PASS: "bold green",
+    Tone.FAIL: "bold red",
+    Tone.INCONCLUSIVE: "bold yellow",
+    Tone.ERROR: "bold red",
+    Tone.STRONG: "bold",
+    Tone.REMOVED: "red",
+    Tone.ADDED: "green",
 }
-
-SHOWN_FINDINGS = 30
-"""Findings printed on stdout; all of them are in the report."""
-SHOWN_MESSAGE = 200
-"""Characters printed of a finding's message; the report has it whole."""
+"""Tone, class or verdict -> how rich prints it."""
 
 
 class Paper(Console):
@@ -75,51 +69,27 @@ def print_answer(report: Report, *, as_json: bool, folder: Path | None) -> None:
 
 def print_report(console: Console, report: Report, *, folder: Path | None) -> None:
     """The answer in words, for a person."""
-    console.print(Text(report.verdict.value.upper(), STYLE[report.verdict]), end="  ")
-    if report.score is None:
-        console.print("no score")
-    else:
-        detail = report.score_detail
-        console.print(f"score {report.score:g}  ({detail.arithmetic if detail else ''})")
-    outcomes = Counter(tool.outcome for tool in report.coverage.tools.values())
-    if outcomes:
-        told = ", ".join(f"{count} {outcome.value}" for outcome, count in outcomes.items())
-        console.print(f"  tools: {told}")
-    _print_limits(console, report)
-    for condition in report.gate:
-        if not condition.held:
-            console.print(
-                Text(f"  gate failed: {condition.name} ({condition.value}, not {condition.limit})")
-            )
-    for finding in report.findings[:SHOWN_FINDINGS]:
-        console.print(_finding_line(finding))
-    if len(report.findings) > SHOWN_FINDINGS:
-        console.print(f"  … {len(report.findings) - SHOWN_FINDINGS} more in the report")
-    if not report.findings and report.verdict is not Verdict.ERROR:
-        console.print("  no findings")
+    _print_lines(console, answer(report))
     if folder is not None:
         console.print(Text(f"report: {folder}"))
 
 
-def _print_limits(console: Console, report: Report) -> None:
-    """What a reader has to know before he trusts the rest."""
-    if report.observations and report.observations.allowed:
-        places = ", ".join(report.observations.allowed)
-        console.print(Text(f"  packets could leave to: {terminal(places)}"))
-    for reason in report.coverage.missing:
-        console.print(Text(f"  not evaluated: {terminal(reason)}"))
-    for tool, state in report.coverage.scanners.items():
-        if state != COMPLETE:
-            console.print(Text(f"  {terminal(tool)}: {terminal(state)}"))
+def print_changes(report: Report, *, as_json: bool) -> None:
+    """What changed since the baseline, before and after; or as JSON (shape: ``report.diff``)."""
+    shown = diff.of(report)
+    with printing() as console:
+        if as_json:
+            sys.stdout.buffer.write(diff.dump(shown))
+        else:
+            _print_lines(console, diff_text.lines(shown))
 
 
-def _finding_line(finding: Finding) -> Text:
-    line = Text(f"  {finding.class_.value:<8} ", STYLE[finding.class_])
-    line.append(f"{finding.rule}  ", "bold")
-    line.append(f"{terminal(finding.subject)[:80]}  ", "default")
-    message = terminal(finding.message)
-    short = message if len(message) <= SHOWN_MESSAGE else message[: SHOWN_MESSAGE - 1] + "…"
-    return line.append(f"{finding.evidence.value}  {short}", "default")
+def _print_lines(console: Console, lines: Iterable[Line]) -> None:
+    for spans in lines:
+        text = Text()
+        for span in spans:
+            text.append(span.text, STYLE.get(span.tone, "default"))
+        console.print(text)
 
 
 def print_rule(console: Console, info: RuleInfo) -> None:

@@ -820,6 +820,9 @@ class Observations:
     sessions: tuple[Session, ...] = ()
     allowed: tuple[str, ...] = ()
     """``HOST:PORT`` that packets were let out to; empty when none could leave."""
+    network: Network = Network.SINK
+    tls: Tls = Tls.OBSERVE
+    """What was asked for, of all containers."""
     scanners: tuple[ScannerRun, ...] = ()
     scanners_requested: tuple[str, ...] = ()
     """The scanners that were asked for by name; empty when those run that are there."""
@@ -880,6 +883,21 @@ class Issue:
     verified: bool = False
     """Secrets: whether the service accepted it."""
     cwe: tuple[int, ...] = ()
+    confidence: Confidence = Confidence.HIGH
+    """As the scanner's rule says of itself."""
+
+
+@dataclass(frozen=True)
+class ScannerRule:
+    """One rule that a scanner looked with, whether it hit or not."""
+
+    id: str
+    title: str
+    """One line, constant text."""
+    fix: str
+    class_: RiskClass
+    """The worst that it gives."""
+    cwe: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -928,6 +946,19 @@ class RuleInfo:
 
 
 @dataclass(frozen=True)
+class Deed:
+    """One thing that was done with one object, as a lock file and a policy name both."""
+
+    subject: str
+    """Where: ``tools/NAME`` and its like, ``start-up``, ``idle``."""
+    part: str
+    """``endpoints``, ``programs``, ``writes``, ``reads``."""
+    object: str
+    """``HOST:PORT``, ``HOST:PORT/udp``, a bare ``HOST`` that was looked up; the name of a program;
+    an absolute path."""
+
+
+@dataclass(frozen=True)
 class Finding:
     """What a rule says of an observation."""
 
@@ -948,6 +979,8 @@ class Finding:
     """The ``docker run …`` to send them to."""
     seen: tuple[str, ...] = ()
     """What proves it, as ``FILE:LINE`` below the output folder."""
+    about: tuple[Deed, ...] = ()
+    """All that it is about, sorted; empty where that is no such object, or is not wholly known."""
     suppressed: str = ""
     """Why it does not count; empty when it does."""
     tool: str = ""
@@ -1026,6 +1059,8 @@ class GateCondition:
     value: str
     limit: str
     held: bool
+    flip: str = ""
+    """What would turn it over, one sentence."""
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,10 @@ VOLATILE: tuple[str, ...] = (
     "observations.sessions[].transcript.calls[].milliseconds",
     "observations.sessions[].transcript.first_answer_ms",
     "observations.attempts[].stderr",
+    "findings[].about",
     "findings[].seen",
+    "drift[].about",
+    "drift[].seen",
 )
 """Paths in ``report.json`` that may differ between two runs of one image: times, counters, and the
 peer's own words (which may hold times). Everything else must be equal byte for byte."""

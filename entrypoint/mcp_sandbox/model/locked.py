@@ -13,10 +13,12 @@ from datetime import date
 from enum import StrEnum
 
 from mcp_sandbox.model import (
+    PLAIN_NAMES,
     Call,
     ItemKind,
     Json,
     KernelEvent,
+    Location,
     Network,
     Profile,
     Relaxation,
@@ -125,6 +127,8 @@ class Lock:
     """Sorted by kind and name."""
     behaviour: dict[str, Behaviour] = field(default_factory=dict)
     """``start-up``, ``idle``, ``tools/NAME``… -> what was done there; empty ones are left out."""
+    uncalled: tuple[str, ...] = ()
+    """Tools that no call could be made to: of what they do, nothing is known. Subjects, sorted."""
     launch: Launch = Launch()
     ceilings: Ceilings = Ceilings()
     score: float | None = None
@@ -188,6 +192,9 @@ class Part(StrEnum):
     READ = "reads"
     LAUNCH = "launch"
     CEILING = "ceiling"
+    SETTING = "setting"
+    """How the lock was taken (``/profile``, ``/network``, ``/tls``), and a tool that no call could
+    be made to (``/uncalled``): what is not seen then may be there."""
     SCORE = "score"
 
 
@@ -228,6 +235,9 @@ class BaselineState(StrEnum):
     OFF = "off"
     """Nothing, as asked."""
     MISSING = "missing"
+    """There is none where one is looked for."""
+    UNREADABLE = "unreadable"
+    """Nobody knows whether there is one: the base commit is not at hand. Never a pass."""
     USED = "used"
 
 
@@ -239,6 +249,8 @@ class Baseline:
     origin: str = ""
     """Where it is from: ``FILE``, ``FILE of commit ABC…``, ``image REF``; where it was looked for
     when it is missing."""
+    why: str = ""
+    """Why there is none, and the way out; empty for one that is used or off."""
     lock: Lock | None = None
     proposed: Lock | None = None
     """Of the checkout, where that is not the one that counts; ``None`` also for a file that is
@@ -249,6 +261,11 @@ class Baseline:
     """Of the lock file, relative to the repository's root; empty when it is not in one."""
     lines: dict[str, int] = field(default_factory=dict)
     """Subject -> its line in the lock file of the checkout."""
+    places: dict[str, Location] = field(default_factory=dict)
+    """Words that the checkout has gained -> their line in it."""
+    kept: bool = True
+    """Somebody keeps ``lock`` in a file, and can bring it up to date; ``False`` for what another
+    image did in this very run."""
 
 
 # --- the policy -----------------------------------------------------------------------------------
@@ -266,6 +283,8 @@ class Acceptance:
     about: str = ""
     """Words that the message holds; empty for any."""
     fingerprint: str = ""
+    tool: str = ""
+    """The scanner whose rule it is; empty for our own rules."""
     line: int = 0
     """Of the policy file."""
 
@@ -292,7 +311,15 @@ class ClassOverride:
     rule: str
     class_: RiskClass
     subject: str = ""
+    reason: str = ""
+    """Required where it makes something milder."""
+    tool: str = ""
+    """The scanner whose rule it is; empty for our own rules."""
+    caps: bool = False
+    """It is milder than the rule's own class: what is milder still stays as it is."""
     line: int = 0
+
+    __pydantic_config__ = PLAIN_NAMES
 
 
 @dataclass(frozen=True)
@@ -308,3 +335,7 @@ class Policy:
     classes: tuple[ClassOverride, ...] = ()
     settings: dict[str, Json] = field(default_factory=dict)
     """Settings of gate and launch by their field names in ``Settings``, not yet validated."""
+    overruled: tuple[str, ...] = ()
+    """Those of ``settings`` that the run was given otherwise."""
+    why: str = ""
+    """Why nobody could look for one, and the way out; empty when somebody could."""

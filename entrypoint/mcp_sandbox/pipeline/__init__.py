@@ -6,47 +6,33 @@ look after the engine. Whatever breaks a scan off, what was learned until then i
 
 from __future__ import annotations
 
-import itertools
-import re
 import secrets
-import time
 from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from mcp_sandbox import __version__, locate, planted, rules
+from mcp_sandbox import __version__
+from mcp_sandbox.baseline import file as lock_file
 from mcp_sandbox.errors import (
     ExitCode,
     Fault,
     Interrupted,
-    NothingToRun,
     OutputFailed,
     SandboxError,
 )
-from mcp_sandbox.image import ImageStore
-from mcp_sandbox.model import (
-    ImageFacts,
-    ItemKind,
-    Json,
-    Location,
-    Observations,
-    RuleInfo,
-    RunFacts,
-    ScannerRun,
-    Verdict,
-)
+from mcp_sandbox.model import Verdict
 from mcp_sandbox.model.answer import Report
-from mcp_sandbox.pipeline.judging import judge, rejudge, rendered, rule_infos, unfinished
-from mcp_sandbox.pipeline.results import REPORT, SARIF, SUMMARY, Results
-from mcp_sandbox.pipeline.running import Held, Observer, Tools, Unobserved
-from mcp_sandbox.pipeline.scanning import PROXIES, Scanning
-from mcp_sandbox.pipeline.sessions import hold, unanswered
+from mcp_sandbox.model.locked import LOCK_FILE, Baseline, Taken
+from mcp_sandbox.pipeline import comparing
+from mcp_sandbox.pipeline.judging import Judged, judge, rejudge, rendered, rule_infos, unfinished
+from mcp_sandbox.pipeline.learning import Clock, Learned, Learning, base_image
+from mcp_sandbox.pipeline.locking import old_lock, write_lock
+from mcp_sandbox.pipeline.results import Results
+from mcp_sandbox.pipeline.running import Observer, Unobserved
+from mcp_sandbox.pipeline.scanning import PROXIES
+from mcp_sandbox.pipeline.sessions import unanswered
 from mcp_sandbox.pipeline.upkeep import Check, clean, examine, image_of
-from mcp_sandbox.probe.hostile import Targets
-from mcp_sandbox.report import json as report_json
-from mcp_sandbox.report import markdown, sarif
-from mcp_sandbox.sandbox import Engine, Sandbox
+from mcp_sandbox.pipeline.writing import write
 from mcp_sandbox.settings import Settings
 
 __all__ = [
@@ -55,15 +41,16 @@ __all__ = [
     "Observer",
     "Outcome",
     "Unobserved",
+    "again",
     "child_environment",
     "clean",
     "examine",
     "image_of",
-    "judge",
-    "rejudge",
+    "old_lock",
     "rendered",
     "rule_infos",
     "scan",
+    "write_lock",
 ]
 
 EXIT_CODES = {
@@ -78,75 +65,6 @@ CHILD_ENVIRONMENT = ("PATH", "HOME", "LANG", "TZ", "DOCKER_CONFIG", *PROXIES)
 """What the processes of build and scanners may see of ours: no token, no input, nothing of
 GitHub's."""
 
-SWEEP_AGE = 3600
-"""Seconds after its announced end at which another run's leftovers may be removed."""
-
-LEAVING_TIME = 5.0
-"""Seconds: who stops a run does not wait long for it to be cleared away."""
-
-CLOSING_TIME = 120
-"""Seconds added to the probing's limit before another run may take this one for dead."""
-
-
-class _Clock:
-    """Passes on what is going on, and keeps where the time goes: each phase ends the one before."""
-
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
-        self._started = datetime.now(UTC).isoformat(timespec="seconds")
-        self._begin = self._mark = time.monotonic()
-        self._name = ""
-        self._phases: dict[str, float] = {}
-
-    def phase(self, name: str) -> None:
-        """Begin a phase."""
-        now = time.monotonic()
-        if self._name:
-            self._phases[self._name] = self._phases.get(self._name, 0.0) + now - self._mark
-        self._name, self._mark = name, now
-        self._observer.phase(name)
-
-    def doing(self, what: str) -> None:
-        """Something within the phase."""
-        self._observer.doing(what)
-
-    def facts(self, run_id: str) -> RunFacts:
-        """This run, so far."""
-        now = time.monotonic()
-        phases = self._phases | {self._name: now - self._mark}
-        rounded = {name: round(seconds, 2) for name, seconds in phases.items()}
-        return RunFacts(run_id, self._started, round(now - self._begin, 2), rounded)
-
-
-@dataclass
-class _Learned:
-    """What is known so far; survives whatever breaks the run off."""
-
-    image: ImageFacts | None = None
-    planted: tuple[str, ...] = ()
-    held: Held = field(default_factory=Held)
-    scanners: tuple[ScannerRun, ...] = ()
-    scanners_requested: tuple[str, ...] = ()
-    definitions: dict[str, Location] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-
-    def observations(self, settings: Settings) -> Observations | None:
-        """The facts, once there is an image to speak of."""
-        if self.image is None:
-            return None
-        return Observations(
-            image=self.image,
-            planted=self.planted,
-            limits=settings.limits,
-            allowed=settings.allow,
-            attempts=tuple(self.held.attempts),
-            sessions=tuple(self.held.sessions),
-            scanners=self.scanners,
-            scanners_requested=self.scanners_requested,
-            definitions=self.definitions,
-            left_out=tuple(self.held.left_out),
-        )
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -155,6 +73,10 @@ class Outcome:
     report: Report
     failure: SandboxError | None = None
     """What broke the run off, or kept the server from ever answering."""
+    lock: bytes | None = None
+    """What may be committed as the lock file; ``None`` when the run is not complete."""
+    unlocked: tuple[str, ...] = ()
+    """Why it may not, one sentence each."""
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -174,40 +96,61 @@ def scan(
     Raises ``SandboxError`` when the output folder itself is the trouble.
     """
     run_id = run_id or secrets.token_hex(6)
-    clock = _Clock(observer)
+    clock = Clock(observer)
+    comparing.keep_apart(settings)
     results = Results(settings.out)
-    learned = _Learned(versions={"mcp-sandbox": __version__})
+    learned = Learned(versions={"mcp-sandbox": __version__})
     # Stands there until the end, so that not even a kill leaves a folder that looks clean.
-    _write(results, unfinished(None, Interrupted("The run did not come to its end.")), settings)
+    write(results, unfinished(None, Interrupted("The run did not come to its end.")), settings)
     try:
-        _Scan(settings, clock, results, learned, run_id, environment).learn()
-        clock.phase("judge")
-        report = _judged(settings, learned)
+        clock.phase("baseline and policy")
+        counts = comparing.basis(settings, environment, comparing.today())
+        settings = counts.settings
+        Learning(settings, clock, results, learned, run_id, environment).learn()
         mute = unanswered(learned.held, learned.image, learned.versions, settings)
-        report = replace(report, versions=learned.versions, run=clock.facts(run_id))
-        _write(results, report, settings, answered=mute is None)
-        return Outcome(report, mute)
+        baseline = counts.baseline
+        if settings.baseline_image is not None and mute is None:
+            baseline = base_image(settings, clock, run_id, environment)
+        clock.phase("judge")
+        judged = _judged(settings, learned, counts, baseline)
+        report = replace(judged.report, versions=learned.versions, run=clock.facts(run_id))
+        write(results, report, settings, answered=mute is None)
+        return _proposed(results, report, judged.taken, mute)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - told, with what was learned
         broken = _failure(error)
     report = unfinished(learned.observations(settings), broken, settings.profile)
     report = replace(report, seed=settings.seed, versions=learned.versions, run=clock.facts(run_id))
     try:
-        _write(results, report, settings)
+        write(results, report, settings)
     except OutputFailed as unwritten:
         broken.detail = "\n".join(part for part in (broken.detail, unwritten.what) if part)
     return Outcome(report, broken)
 
 
-def _judged(settings: Settings, learned: _Learned) -> Report:
+def _judged(
+    settings: Settings, learned: Learned, counts: comparing.Basis, baseline: Baseline
+) -> Judged:
     observations = learned.observations(settings)
     assert observations is not None  # noqa: S101 - learn raises when there is no image
-    report = judge(
-        observations,
-        profile=settings.profile,
-        fail_below=settings.fail_below,
-        fail_on=settings.fail_on,
-    )
-    return replace(report, seed=settings.seed)
+    today = comparing.today()
+    baseline = comparing.placed(baseline, settings.context, observations, settings.profile)
+    return judge(observations, settings, today=today, baseline=baseline, policy=counts.policy)
+
+
+def _proposed(results: Results, report: Report, taken: Taken, mute: SandboxError | None) -> Outcome:
+    """Write what may be committed as the lock file, or keep why it may not."""
+    reasons = taken.incomplete or ((mute.what,) if mute else ())
+    if reasons:
+        return Outcome(report, mute, unlocked=reasons)
+    lock = lock_file.dump(taken.lock)
+    results.write(LOCK_FILE, lock)
+    return Outcome(report, mute, lock)
+
+
+def again(path: Path, settings: Settings, environment: Mapping[str, str]) -> Outcome:
+    """Judge a saved report again, by today's date; see ``rejudge``."""
+    judged = rejudge(path, settings, environment, comparing.today())
+    return Outcome(judged.report, unlocked=judged.taken.incomplete)
 
 
 def _failure(error: BaseException) -> SandboxError:
@@ -216,179 +159,3 @@ def _failure(error: BaseException) -> SandboxError:
     made = Interrupted("Interrupted.") if isinstance(error, KeyboardInterrupt) else Fault(error)
     made.__cause__ = error
     return made
-
-
-@dataclass
-class _Scan:
-    """The steps that learn something, in their order."""
-
-    settings: Settings
-    clock: _Clock
-    results: Results
-    learned: _Learned
-    run_id: str
-    environment: Mapping[str, str]
-
-    def learn(self) -> None:
-        """Collect the observations: image, sessions, places in the source."""
-        self.clock.phase("engine")
-        engine = Engine(self.settings.docker_host)
-        self.learned.versions |= engine.describe()
-        engine.sweep(SWEEP_AGE)
-        with Scanning(self.settings, self.environment) as scanning:
-            self.learned.scanners_requested = scanning.requested
-            try:
-                self._learn_all(engine, scanning)
-            except BaseException:
-                self.learned.scanners = scanning.so_far()
-                # Once more, for all that this run made: a signal may have broken off the removal.
-                engine.clean(self.run_id, within=LEAVING_TIME)
-                raise
-        self.clock.phase("locate")
-        self.learned.definitions = _definitions(self.settings, self.learned)
-
-    def _learn_all(self, engine: Engine, scanning: Scanning) -> None:
-        store = ImageStore(self.settings.docker_host, self.run_id)
-        scanning.begin()
-        self.clock.phase("build" if self.settings.image is None else "image")
-        self.learned.image = image = self._image(store)
-        scanning.image_is_there(store, image.id)
-        self._probe(engine, image)
-        self.clock.phase("scanners")
-        self.learned.scanners = scanning.results()
-        self.learned.versions |= {
-            one.tool: one.version for one in self.learned.scanners if one.version
-        }
-        store.remove_built()
-
-    def _image(self, store: ImageStore) -> ImageFacts:
-        settings = self.settings
-        if settings.context is None:
-            return store.take(settings.image or "")
-        return store.build(
-            settings.context,
-            dockerfile=settings.dockerfile,
-            network=settings.build_network,
-            timeout=settings.build_timeout,
-            environment=self.environment,
-        )
-
-    def _probe(self, engine: Engine, image: ImageFacts) -> None:
-        settings = self.settings
-        launch = image.launch
-        if not (launch.entrypoint or launch.command or settings.args):
-            raise NothingToRun(
-                f"The image {image.reference!r} has neither an ENTRYPOINT nor a CMD."
-            )
-        sandbox = Sandbox(
-            engine,
-            image,
-            run_id=self.run_id,
-            limits=settings.limits,
-            extra_env=settings.env,
-            extra_args=settings.args,
-            helper_image=settings.helper_image,
-            lifetime=settings.timeout + CLOSING_TIME,
-            network=settings.network,
-            tls=settings.tls,
-            allow=settings.allow,
-        )
-        self.clock.phase("plant")
-        with sandbox, ExitStack() as files:
-            folders = _folders(image, settings)
-            bait = planted.make(
-                self.run_id,
-                home=sandbox.home(),
-                declared=planted.declared(launch, settings.env),
-                directories=folders,
-            )
-            sandbox.plant(bait.files, bait.appended, bait.links, bait.owned)
-            missing = {f"file:{path}" for path in sandbox.unplanted}
-            self.learned.planted = tuple(place for place in bait.places if place not in missing)
-            matcher = planted.Matcher(bait)
-            targets = Targets(
-                seed=settings.seed,
-                planted_file=bait.outside_file,
-                ssh_key=bait.ssh_key,
-                directories=folders,
-                neighbour=bait.neighbour,
-                link=_there(bait.link, sandbox),
-                linked_file=_there(bait.linked_file, sandbox),
-                repository=_there(bait.repository, sandbox, "/.git/HEAD"),
-            )
-            tools = Tools(
-                sandbox=sandbox,
-                settings=settings,
-                targets=targets,
-                environment=bait.environment,
-                matcher=matcher,
-                record_for=lambda name: files.enter_context(self.results.transcript(name, matcher)),
-                results=self.results,
-                bait=frozenset({*bait.files, *bait.links}),
-                observer=self.clock,
-                numbers=itertools.count(1),
-            )
-            hold(tools, self.learned.held)
-
-
-def _there(path: str, sandbox: Sandbox, part: str = "") -> str:
-    """A planted path; empty when it, or this part of it, could not be planted."""
-    return "" if f"{path}{part}" in sandbox.unplanted else path
-
-
-def _folders(image: ImageFacts, settings: Settings) -> tuple[str, ...]:
-    """Folders that the server was given: absolute paths among its arguments and settings."""
-    launch = image.launch
-    argv = [*launch.entrypoint, *(settings.args or launch.command)]
-    words = [word if word.startswith("/") else word.partition("=")[2] for word in argv[1:]]
-    words += [pair.partition("=")[2] for pair in settings.env]
-    words += [
-        value
-        for name, _, value in (pair.partition("=") for pair in launch.environment)
-        if _FOLDER_SETTING.search(name)
-    ]
-    found = [
-        word.rstrip("/")
-        for word in words
-        if word.startswith("/") and word.rstrip("/") and "." not in word.rsplit("/", 1)[-1]
-    ]
-    return tuple(dict.fromkeys(found))
-
-
-_FOLDER_SETTING = re.compile(r"(?:^|_)(?:ALLOWED|DATA|DIRS?|DIRECTOR|FOLDER|REPO|ROOTS?|WORKSPACE)")
-"""Settings of an image that name a folder for the server's work, not one of its libraries."""
-
-
-def _definitions(settings: Settings, learned: _Learned) -> dict[str, Location]:
-    """Lines of the checkout that define what the server lists."""
-    if settings.context is None:
-        return {}
-    subjects: dict[str, Json] = {}
-    for session in learned.held.sessions:
-        for listing in session.transcript.listings:
-            key = {ItemKind.TOOLS: "name", ItemKind.PROMPTS: "name"}.get(listing.kind)
-            if key is not None:
-                for item in listing.items:
-                    subjects.setdefault(f"{listing.kind.value}/{item[key]}", item)
-    build = learned.image.build if learned.image else None
-    return locate.locate(settings.context, None, subjects, build.dockerfile if build else None)
-
-
-def _write(results: Results, report: Report, settings: Settings, *, answered: bool = True) -> None:
-    category = f"mcp-sandbox/{settings.context.resolve().name if settings.context else 'image'}"
-    results.write(REPORT, report_json.dump(report))
-    known: tuple[RuleInfo, ...] = rules.ALL
-    if answered and report.verdict is not Verdict.ERROR:
-        root = locate.root(settings.context) if settings.context else None
-        made = sarif.render(
-            report,
-            known,
-            category=category,
-            tool_version=__version__,
-            read=(lambda path: locate.read(root, path)) if root else None,
-        )
-        results.write(SARIF, made.data)
-    else:
-        # No SARIF for a run that broke off: an empty one would close the alerts of the last.
-        results.remove(SARIF)
-    results.write(SUMMARY, markdown.render(report, known).encode())

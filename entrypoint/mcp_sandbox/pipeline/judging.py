@@ -2,62 +2,124 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
-from mcp_sandbox import coverage, policy, rules, scanned, score
+from mcp_sandbox import coverage, rules, scanned, score
 from mcp_sandbox.errors import ReportUnreadable, SandboxError
 from mcp_sandbox.model import (
     RISK_ORDER,
     Coverage,
     Finding,
+    GateCondition,
     Observations,
     Profile,
     RuleInfo,
     Verdict,
 )
 from mcp_sandbox.model.answer import Report
+from mcp_sandbox.model.locked import Baseline, Policy, Taken
+from mcp_sandbox.pipeline import comparing
+from mcp_sandbox.policy import gate as decide
+from mcp_sandbox.policy.apply import apply
 from mcp_sandbox.report import json as report_json
+from mcp_sandbox.rules.registry import COMPARING
+from mcp_sandbox.settings import Settings
+
+NO_POLICY = Policy()
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A report, and the lock that was taken on the way."""
+
+    report: Report
+    taken: Taken
 
 
 def judge(
     observations: Observations,
+    settings: Settings,
     *,
-    profile: Profile,
-    fail_below: float,
-    fail_on: Collection[str],
-) -> Report:
-    """Findings, coverage, score and gate from observations: pure, no engine needed."""
-    findings = _findings(observations, profile)
+    today: date,
+    baseline: Baseline | None = None,
+    policy: Policy = NO_POLICY,
+) -> Judged:
+    """Findings, comparison, coverage, score and gate from observations: no engine needed.
+
+    ``today``: the day by which acceptances expire.
+    """
     measured = coverage.measure(observations)
-    detail = score.detail(findings, measured)
+    comparison = comparing.compared(observations, settings.profile, baseline)
+    found = _findings(observations, settings.profile)
+    left = apply(
+        found,
+        policy,
+        today,
+        coverage=measured,
+        drift=comparison.drift,
+        drift_rules=COMPARING,
+    )
+    # What is wrong with the policy says nothing of the server.
+    detail = score.detail(left.findings, measured)
     value = None if detail is None else score.total(detail)
-    gate, verdict = policy.gate(findings, value, measured, fail_below=fail_below, fail_on=fail_on)
+    findings = _ordered((*left.findings, *left.complaints))
+    gate, verdict = decide(
+        findings,
+        value,
+        measured,
+        fail_below=settings.fail_below,
+        fail_on=settings.fail_on,
+        drift=left.drift,
+        baseline=baseline,
+    )
+    if policy.why:
+        gate, verdict = _unread(gate, verdict, policy)
     left_out = [
         f"session {s.transcript.role}: {note}"
         for s in observations.sessions
         for note in s.transcript.left_out
     ]
-    return Report(
+    report = Report(
         verdict=verdict,
         score=value,
-        multiplier_class=score.multiplier_class(findings) if detail else "",
+        multiplier_class=score.multiplier_class(left.findings) if detail else "",
         score_detail=detail,
         gate=gate,
         findings=findings,
         coverage=measured,
         observations=observations,
-        profile=profile,
+        profile=settings.profile,
+        seed=settings.seed,
+        drift=left.drift,
+        changes=comparison.changes,
+        baseline=baseline,
+        policy=policy,
         limits=(*observations.left_out, *left_out),
     )
+    return Judged(report, comparison.taken)
+
+
+def _unread(
+    gate: tuple[GateCondition, ...], verdict: Verdict, policy: Policy
+) -> tuple[tuple[GateCondition, ...], Verdict]:
+    """A policy that nobody could look for may have asked for more: without it there is no pass."""
+    condition = GateCondition("policy", "nobody could look", "known", held=False, flip=policy.why)
+    return (*gate, condition), Verdict.INCONCLUSIVE if verdict is Verdict.PASS else verdict
 
 
 def _findings(observations: Observations, profile: Profile) -> tuple[Finding, ...]:
     """What our rules say, and what scanners report; worst first, ours before theirs."""
     ours = rules.evaluate(observations, profile)
     theirs = scanned.findings(observations.scanners, observations.definitions)
-    return tuple(sorted([*ours, *theirs], key=lambda one: RISK_ORDER.index(one.class_)))
+    return _ordered((*ours, *theirs))
+
+
+def _ordered(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Worst first; what is equal stays in its order."""
+    return tuple(sorted(findings, key=lambda one: RISK_ORDER.index(one.class_)))
 
 
 def unfinished(
@@ -86,27 +148,47 @@ def unfinished(
     )
 
 
-def rejudge(path: Path, *, profile: Profile, fail_below: float, fail_on: Collection[str]) -> Report:
+def rejudge(path: Path, settings: Settings, environment: Mapping[str, str], today: date) -> Judged:
     """Judge the observations of a saved report again.
 
-    A run that broke off stays one: what it did not come to cannot be judged. Raises
-    ``ReportUnreadable`` when the file is none, or holds no observations.
+    What ``settings`` were not given is as it was saved: profile, policy and baseline.
+    ``environment``: where git is looked for. A run that broke off stays one: what it did not come
+    to cannot be judged. Raises ``ReportUnreadable`` when the file is none, or holds no
+    observations, and ``BadInput`` for a policy or baseline that was named and cannot be used.
     """
-    data = _read(path)
-    try:
-        saved = report_json.load(data)
-    except ReportUnreadable as error:
-        raise ReportUnreadable(f"{path}: {error.what}") from error
+    saved = _saved(path)
     seen = saved.observations
     if seen is None:
         raise ReportUnreadable(f"{path} holds no observations: {saved.error}")
+    given = settings.model_fields_set
+    if "profile" not in given:
+        settings = settings.model_copy(update={"profile": saved.profile})
+    settings = settings.model_copy(update={"seed": saved.seed})
+    named = comparing.basis(settings, environment, today)
+    policy = named.policy if "config" in given else saved.policy
+    settings, overruled = comparing.applied(settings, policy)
     if saved.error:
-        report = replace(
-            unfinished(seen, SandboxError(saved.error), profile), coverage=saved.coverage
-        )
+        report = unfinished(seen, SandboxError(saved.error), settings.profile)
+        report = replace(report, coverage=saved.coverage, seed=saved.seed)
+        judged = Judged(report, comparing.take(seen, settings.profile))
     else:
-        report = judge(seen, profile=profile, fail_below=fail_below, fail_on=fail_on)
-    return replace(report, seed=saved.seed, versions=saved.versions, run=saved.run)
+        judged = judge(
+            seen,
+            settings,
+            today=today,
+            baseline=named.baseline if "baseline" in given else saved.baseline,
+            policy=replace(policy, overruled=overruled),
+        )
+    report = replace(judged.report, versions=saved.versions, run=saved.run)
+    return replace(judged, report=report)
+
+
+def _saved(path: Path) -> Report:
+    data = _read(path)
+    try:
+        return report_json.load(data)
+    except ReportUnreadable as error:
+        raise ReportUnreadable(f"{path}: {error.what}") from error
 
 
 def _read(path: Path) -> bytes:
@@ -126,4 +208,4 @@ def rendered(report: Report) -> bytes:
 
 def rule_infos() -> tuple[RuleInfo, ...]:
     """Every rule there is, by id."""
-    return rules.ALL
+    return comparing.RULES

@@ -12,11 +12,14 @@ from typing import IO, Any
 
 from mcp_sandbox.errors import BadInput, OutputFailed
 from mcp_sandbox.model import EVIDENCE
+from mcp_sandbox.model.locked import LOCK_FILE
 from mcp_sandbox.planted import Matcher
 from mcp_sandbox.probe.conversation import Record
 
 REPORT = "report.json"
 SARIF = "results.sarif"
+COMPLETE_SARIF = "results-full.sarif"
+"""With what was accepted; never for an upload."""
 SUMMARY = "summary.md"
 
 MAX_LINE = 64 * 2**10
@@ -58,7 +61,7 @@ class Results:
             evidence.mkdir(parents=True, exist_ok=True)
             for path in missing:
                 self._give(path)
-            for old in (REPORT, SARIF, SUMMARY):
+            for old in (REPORT, SARIF, COMPLETE_SARIF, SUMMARY, LOCK_FILE):
                 # A result of an earlier run must not pass for one of this run.
                 (folder / old).unlink(missing_ok=True)
             for kind in ("*.jsonl", "*.trace"):

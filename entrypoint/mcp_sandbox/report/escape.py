@@ -120,7 +120,9 @@ def _code_span(text: str) -> str:
     return f"{ticks}{pad}{text}{pad}{ticks}"
 
 
-def fence(text: str, *, limit: int = FENCE_LIMIT, lines: int = FENCE_LINES) -> str:
+def fence(
+    text: str, *, limit: int = FENCE_LIMIT, lines: int = FENCE_LINES, language: str = "text"
+) -> str:
     """A fenced code block, to stand alone between blank lines at the margin.
 
     At most ``limit`` characters and ``lines`` lines of ``text``; what is left out is said inside.
@@ -132,7 +134,7 @@ def fence(text: str, *, limit: int = FENCE_LIMIT, lines: int = FENCE_LINES) -> s
         rows = rows[:lines]
     body = "\n".join([*rows, *([note] if note else [])])
     ticks = "`" * max(3, _longest_run(body) + 1)
-    return f"{ticks}text\n{body}\n{ticks}"
+    return f"{ticks}{language}\n{body}\n{ticks}"
 
 
 def _longest_run(text: str) -> int:

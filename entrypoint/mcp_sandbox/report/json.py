@@ -47,7 +47,7 @@ def _adapter() -> TypeAdapter[Report]:
 
 def dump(report: Report) -> bytes:
     """The canonical bytes of a report."""
-    return _canonical(_adapter().dump_python(report, mode="python", by_alias=True))
+    return canonical(_adapter().dump_python(report, mode="python", by_alias=True))
 
 
 def load(data: bytes) -> Report:
@@ -79,7 +79,7 @@ def drop_volatile(document: Any) -> Any:
 
 def comparable(report: Report) -> bytes:
     """Canonical bytes without the volatile fields: equal for two runs of one image."""
-    return _canonical(drop_volatile(json.loads(dump(report))))
+    return canonical(drop_volatile(json.loads(dump(report))))
 
 
 def schema() -> dict[str, Any]:
@@ -106,7 +106,8 @@ def schema() -> dict[str, Any]:
     }
 
 
-def _canonical(document: Any) -> bytes:
+def canonical(document: Any) -> bytes:
+    """A JSON value as the module's docstring has it."""
     text = json.dumps(_plain(document), indent=2, sort_keys=True, allow_nan=False)
     # DEL is the one control character that the standard library leaves as it is.
     return (text.replace("\x7f", "\\u007f") + "\n").encode("ascii")
@@ -166,6 +167,8 @@ def _without(node: Any, steps: list[str]) -> Any:
         return {other: item for other, item in node.items() if other != key}
     child = node[key]
     if name.endswith("[]"):
+        if not isinstance(child, list):  # a list that is optional
+            return node
         return {**node, key: [_without(item, rest) for item in child]}
     return {**node, key: _without(child, rest)}
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -30,7 +30,8 @@ from mcp_sandbox.model import (
     Verdict,
 )
 from mcp_sandbox.model.answer import Report
-from mcp_sandbox.report import escape
+from mcp_sandbox.model.locked import LOCK_FILE, BaselineState, Change
+from mcp_sandbox.report import diff, diff_text, escape
 from mcp_sandbox.report.order import live, suppressed
 
 MAX_BYTES = 900 * 1024
@@ -49,6 +50,16 @@ RELAXED = {
     Relaxation.MORE_MEMORY: "It was given more memory than the limit asked for.",
     Relaxation.IMAGE_USER: "It ran as the image's own user.",
 }
+FIRST_LOCK = (
+    f"What was seen now is in `{LOCK_FILE}`, beside this report (`OUT` stands for its folder). "
+    "Once it is committed, every later run is compared with it:"
+)
+NEXT_LOCK = (
+    f"If all of it is intended: what was seen now is in `{LOCK_FILE}`, beside this report (`OUT` "
+    "stands for its folder), to be committed in place of the last one. It counts once it is on the "
+    "base branch:"
+)
+COMMIT_MESSAGE = "Update the lock file of the MCP server"
 LADDER = (
     "Evidence: E1 a planted secret crossed a boundary, E2 a computed side effect happened, E3 the "
     "kernel or the engine completed the operation, E4 it was tried and refused, E5 text matched."
@@ -67,8 +78,10 @@ def render(report: Report, rules: Sequence[RuleInfo], *, limit: int = MAX_BYTES)
     Raises ``ValueError`` when not even a summary without any row fits.
     """
     rows, details = MAX_ROWS, MAX_DETAILS
+    changes = diff.of(report)
+    blocks = [(entry, diff_text.block(entry.change)) for entry in changes.entries[:MAX_ROWS]]
     while True:
-        text = _render(report, rules, rows, details)
+        text = _render(report, rules, rows, details, changes=changes, blocks=blocks)
         if len(text.encode()) <= limit:
             return text
         if rows == 0:
@@ -76,7 +89,19 @@ def render(report: Report, rules: Sequence[RuleInfo], *, limit: int = MAX_BYTES)
         rows, details = rows // 2, details // 2
 
 
-def _render(report: Report, rules: Sequence[RuleInfo], rows: int, details: int) -> str:
+_Blocks = list[tuple[diff.Entry, str]]
+"""Changes, each with its before and after."""
+
+
+def _render(
+    report: Report,
+    rules: Sequence[RuleInfo],
+    rows: int,
+    details: int,
+    *,
+    changes: diff.View,
+    blocks: _Blocks,
+) -> str:
     findings = live(report)
     counts = Counter(finding.class_ for finding in findings)
     return (
@@ -95,6 +120,11 @@ def _render(report: Report, rules: Sequence[RuleInfo], rows: int, details: int) 
             commands=_commands(report),
             left_out=_left_out(report),
             last_words=_last_words(report),
+            changes=changes,
+            blocks=blocks,
+            tally=diff_text.tally(changes),
+            proposed=_proposed(report, changes),
+            commit=_commit(report),
             rows=rows,
             details=details,
         )
@@ -134,6 +164,21 @@ def _left_out(report: Report) -> list[str]:
     return list(dict.fromkeys(said))
 
 
+def _proposed(report: Report, changes: diff.View) -> str:
+    """What to do with the lock file that the run has written; empty when there is no need."""
+    if report.baseline is None or report.verdict is Verdict.ERROR or report.coverage.missing:
+        return ""
+    if report.baseline.state is BaselineState.MISSING:
+        return FIRST_LOCK
+    return NEXT_LOCK if changes.entries else ""
+
+
+def _commit(report: Report) -> str:
+    path = report.baseline.path if report.baseline else ""
+    to = shlex.quote(path or LOCK_FILE)
+    return f"cp OUT/{LOCK_FILE} {to}\ngit add {to}\ngit commit -m {COMMIT_MESSAGE!r}"
+
+
 def _last_words(report: Report) -> str:
     """What the server said on its last start, when no start was answered."""
     attempts = report.observations.attempts if report.observations else ()
@@ -164,6 +209,9 @@ def _environment() -> Environment:
         "top": _top,
         "place": _place,
         "shell": shlex.join,
+        "asked": lambda question: Safe(question.said(escape.markdown)),
+        "changed": _changed,
+        "groupby_subject": _by_subject,
     }
     environment.filters.update(filters)
     return environment
@@ -180,6 +228,16 @@ class _Part:
 def _top(items: Any, count: int) -> _Part:
     rows = sorted(items.items()) if isinstance(items, dict) else items
     return _Part(list(islice(rows, count)), max(0, len(rows) - count))
+
+
+def _changed(text: str, change: Change) -> Safe:
+    """Before and after; the lines of a text are nobody's plus and minus."""
+    return Safe(escape.fence(text, language="text" if diff.is_prose(change) else "diff"))
+
+
+def _by_subject(blocks: _Blocks) -> list[tuple[str, _Blocks]]:
+    grouped = groupby(blocks, lambda one: one[0].change.subject)
+    return [(subject, list(entries)) for subject, entries in grouped]
 
 
 def _finalize(value: Any) -> str:

@@ -15,10 +15,11 @@ def worst_first(finding: Finding) -> tuple[int, str, str, str]:
 
 
 def live(report: Report) -> list[Finding]:
-    """The findings that count."""
+    """The findings of this run that count."""
     return sorted((one for one in report.findings if not one.suppressed), key=worst_first)
 
 
 def suppressed(report: Report) -> list[Finding]:
-    """The findings that do not count; each says why."""
-    return sorted((one for one in report.findings if one.suppressed), key=worst_first)
+    """The findings, of drift too, that do not count; each says why."""
+    both = (*report.findings, *(report.drift or ()))
+    return sorted((one for one in both if one.suppressed), key=worst_first)

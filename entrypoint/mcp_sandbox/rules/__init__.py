@@ -12,13 +12,22 @@ import pkgutil
 
 from mcp_sandbox.model import Finding, Observations, Profile, RuleInfo
 from mcp_sandbox.rules.context import Context
-from mcp_sandbox.rules.registry import REGISTERED, findings_of, order
+from mcp_sandbox.rules.registry import COMPARING, REGISTERED, findings_of, order
 
 for _module in sorted(one.name for one in pkgutil.iter_modules(__path__)):
     importlib.import_module(f"{__name__}.{_module}")
 
-ALL: tuple[RuleInfo, ...] = tuple(REGISTERED[rule].info for rule in sorted(REGISTERED))
-"""Every rule, sorted by id."""
+from mcp_sandbox.rules.drift import evaluate as evaluate_drift  # noqa: E402 - all are registered
+
+__all__ = ["ALL", "evaluate", "evaluate_drift"]
+
+ALL: tuple[RuleInfo, ...] = tuple(
+    sorted(
+        (one.info for table in (REGISTERED, COMPARING) for one in table.values()),
+        key=lambda info: info.id,
+    )
+)
+"""Every rule, sorted by id: those on what was seen, and those on what differs from a baseline."""
 
 
 def evaluate(observations: Observations, profile: Profile = Profile.DEFAULT) -> tuple[Finding, ...]:

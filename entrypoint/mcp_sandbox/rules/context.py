@@ -14,11 +14,13 @@ from mcp_sandbox.model import (
     ItemKind,
     Json,
     KernelEvent,
+    Location,
     Moment,
     Observations,
     Session,
     SinkEvent,
 )
+from mcp_sandbox.model.locked import Baseline, Change, Taken
 from mcp_sandbox.rules.replies import own_words
 from mcp_sandbox.rules.surfaces import NAME_KEY, Surface, surfaces
 
@@ -229,6 +231,27 @@ class Context:
             if listing.kind is kind and listing.moment is moment:
                 return listing.items if listing.state == "complete" else None
         return None
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A run beside its baseline."""
+
+    changes: tuple[Change, ...]
+    """From the baseline to what was taken."""
+    taken: Taken
+    baseline: Baseline
+    place: Callable[[Change], Location | None]
+    """The line of the checkout that a change stands on, where that is known better than by the
+    definition of its subject."""
+
+
+class Compared(Context):
+    """The observations of a run, and how it differs from its baseline."""
+
+    def __init__(self, observations: Observations, drift: Drift) -> None:
+        super().__init__(observations)
+        self.drift = drift
 
 
 def described_by(schema: Json, pointer: str) -> list[str]:

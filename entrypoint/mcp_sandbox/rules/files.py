@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mcp_sandbox import deeds
 from mcp_sandbox.model import (
     Act,
     Confidence,
@@ -192,6 +193,9 @@ def credential_file_opened(context: Context) -> Iterator[Hit]:
             session=did.session,
             calls=(did.made.call,) if did.made else (),
             kernel=(did.event,),
+            about=tuple(
+                deed for one, _ in times for deed in deeds.of_kernel(one.session, one.event)
+            ),
         )
 
 

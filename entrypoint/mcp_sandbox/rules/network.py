@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from mcp_sandbox import deeds
 from mcp_sandbox.model import (
     Act,
     Confidence,
+    Deed,
     Evidence,
     KernelEvent,
     Network,
@@ -130,6 +132,7 @@ def unprompted_network(context: Context) -> Iterator[Hit]:
             class_=N if mild else None,
             session=first,
             sink=tuple(one.event for one in arrived if one.session is first)[:MAX_SHOWN],
+            about=_objects(arrived),
         )
     for session in context.sessions:
         yield from _tried(context, session)
@@ -217,7 +220,13 @@ def undeclared_endpoint(context: Context) -> Iterator[Hit]:
                 for one in arrived
                 if one.session is first.session and one.event.call == first.event.call
             )[:MAX_SHOWN],
+            about=_objects(arrived),
         )
+
+
+def _objects(arrived: Sequence[Arrived]) -> tuple[Deed, ...]:
+    found = {deed for one in arrived for deed in deeds.of_sink(one.session, one.event)}
+    return tuple(found)
 
 
 # --- data in names --------------------------------------------------------------------------------

@@ -11,12 +11,15 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
+from mcp_sandbox import deeds
 from mcp_sandbox.model import (
     EVIDENCE,
     RISK_ORDER,
     Call,
     Confidence,
+    Deed,
     Era,
     Evidence,
     Finding,
@@ -31,10 +34,12 @@ from mcp_sandbox.model import (
     Session,
     SinkEvent,
 )
-from mcp_sandbox.rules.context import Context
+from mcp_sandbox.rules.context import Compared, Context
 
 MAX_MESSAGE = 1_000
 MAX_SEEN = 8
+MAX_ABOUT = 256
+"""Objects that a finding names; one with more names none."""
 META = "io.modelcontextprotocol/"
 """Prefix of the reserved ``_meta`` keys (protocol 2026-07-28)."""
 CUT = "…"
@@ -79,34 +84,53 @@ class Hit:
     """What the kernel recorded of it, in ``session``."""
     sink: tuple[SinkEvent, ...] = ()
     """What arrived at the sink, in ``session``."""
+    about: tuple[Deed, ...] = ()
+    """All that it is about, where ``kernel`` and ``sink`` only show some of it."""
+    location: Location | None = None
+    """Where it stands; ``None`` for the line that defines the subject."""
+    settled: bool = False
+    """The fact holds nothing that differs from run to run: it counts as it is."""
 
 
-Check = Callable[[Context], Iterable[Hit]]
+C = TypeVar("C", bound=Context)
+Check = Callable[[C], Iterable[Hit]]
 
 
 @dataclass(frozen=True)
-class Rule:
+class Rule(Generic[C]):
     """A rule and its check."""
 
     info: RuleInfo
-    check: Check
+    check: Check[C]
 
 
-REGISTERED: dict[str, Rule] = {}
+REGISTERED: dict[str, Rule[Context]] = {}
+"""Id -> rule on what was seen."""
+COMPARING: dict[str, Rule[Compared]] = {}
+"""Id -> rule on what differs from a baseline."""
 
 
-def rule(info: RuleInfo) -> Callable[[Check], Check]:
+def rule(info: RuleInfo) -> Callable[[Check[Context]], Check[Context]]:
     """Register a check under its definition.
 
     Raises ``ValueError`` for an id that is taken or not kebab-case.
     """
+    return _registrar(REGISTERED, info)
+
+
+def drift_rule(info: RuleInfo) -> Callable[[Check[Compared]], Check[Compared]]:
+    """The same for a check of what differs from a baseline."""
+    return _registrar(COMPARING, info)
+
+
+def _registrar(table: dict[str, Rule[C]], info: RuleInfo) -> Callable[[Check[C]], Check[C]]:
     if not re.fullmatch(r"[a-z]+(?:-[a-z]+)*", info.id):
         raise ValueError(f"{info.id!r} is no rule id")
 
-    def register(check: Check) -> Check:
-        if info.id in REGISTERED:
+    def register(check: Check[C]) -> Check[C]:
+        if info.id in REGISTERED or info.id in COMPARING:
             raise ValueError(f"two rules are called {info.id!r}")
-        REGISTERED[info.id] = Rule(info, check)
+        table[info.id] = Rule(info, check)
         return check
 
     return register
@@ -146,12 +170,14 @@ def location_of(subject: str, definitions: dict[str, Location]) -> Location | No
     return None
 
 
-def findings_of(one: Rule, context: Context, profile: Profile) -> list[Finding]:
+def findings_of(one: Rule[C], context: C, profile: Profile) -> list[Finding]:
     """Run a rule; hits of one subject and fact become one finding."""
     groups: dict[tuple[str, str], list[Hit]] = {}
     for hit in one.check(context):
         subject = f"{hit.subject}#{hit.pointer}" if hit.pointer else hit.subject
-        fact = normalised(hit.fact, (call.nonce for call in hit.calls))
+        fact = hit.fact
+        if not hit.settled:
+            fact = normalised(fact, (call.nonce for call in hit.calls))
         groups.setdefault((subject, fact), []).append(hit)
     return [
         _finding(one.info, (subject, fact), hits, context.observations, profile)
@@ -185,10 +211,11 @@ def _finding(
         subject=subject,
         message=message,
         fingerprint=fingerprint(info.id, subject, fact),
-        location=location_of(subject, observations.definitions),
+        location=shown.location or location_of(subject, observations.definitions),
         reproducer=_reproducer(shown),
         command=shown.session.container.command_line if shown.session else (),
         seen=_seen(shown),
+        about=_about(hits),
     )
 
 
@@ -202,6 +229,27 @@ def _seen(hit: Hit) -> tuple[str, ...]:
     for call in hit.calls:
         lines += [f"{name}.jsonl:{line}" for line in (call.line, call.answer) if line]
     return tuple(dict.fromkeys(lines))[:MAX_SEEN]
+
+
+def _about(hits: list[Hit]) -> tuple[Deed, ...]:
+    """The objects of all hits; none where one of them rests on anything else."""
+    found: set[Deed] = set()
+    for hit in hits:
+        told = _deeds(hit)
+        if not told:
+            return ()
+        found.update(told)
+        if len(found) > MAX_ABOUT:
+            return ()
+    return tuple(sorted(found, key=lambda one: (one.subject, one.part, one.object)))
+
+
+def _deeds(hit: Hit) -> tuple[Deed, ...]:
+    if hit.about or hit.session is None:
+        return hit.about
+    each = [deeds.of_kernel(hit.session, event) for event in hit.kernel]
+    each += [deeds.of_sink(hit.session, event) for event in hit.sink]
+    return tuple(deed for told in each for deed in told) if all(each) else ()
 
 
 def _strength(hit: Hit, info: RuleInfo) -> tuple[int, str, int, int, bool, int]:

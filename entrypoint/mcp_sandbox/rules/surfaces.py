@@ -78,11 +78,12 @@ def _of(session: Session, walked: set[int]) -> Iterator[Surface]:
         for item in listing.items:
             if isinstance(item, dict):
                 subject = f"{listing.kind.value}/{item.get(NAME_KEY[listing.kind])}"
-                for pointer, kind, text in _texts(item):
+                for pointer, kind, text in texts_of(item):
                     yield Surface(subject, pointer, kind, text, session, listing.kind)
 
 
-def _texts(item: dict[str, Json]) -> Iterator[tuple[str, Kind, str]]:
+def texts_of(item: dict[str, Json]) -> Iterator[tuple[str, Kind, str]]:
+    """(pointer, what it is, text) of every text of a listed item."""
     for key, value in item.items():
         pointer = "/" + _escaped(key)
         if key in _SCHEMAS:
@@ -116,6 +117,11 @@ def _schema_texts(node: Json, pointer: str, depth: int) -> Iterator[tuple[str, K
                     yield from _schema_texts(inner, f"{where}/{_escaped(name)}", depth - 2)
             else:
                 yield from _schema_texts(value, where, depth - 1)
+
+
+def strings_of(value: Json, pointer: str) -> Iterator[tuple[str, str, str]]:
+    """(pointer, last key, text) of every string in a value."""
+    return _strings(value, pointer, MAX_DEPTH)
 
 
 def _strings(value: Json, pointer: str, depth: int) -> Iterator[tuple[str, str, str]]:

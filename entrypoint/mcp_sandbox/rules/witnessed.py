@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import posixpath
 import re
-import shlex
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from urllib.parse import unquote
 
+from mcp_sandbox import deeds
 from mcp_sandbox.model import (
     RISK_ORDER,
     Act,
@@ -40,35 +40,12 @@ NETWORK_TOOLS = frozenset({"curl", "wget", "nc", "ncat", "netcat", "socat", "tel
 INTERPRETERS = frozenset(
     {"python", "pypy", "node", "nodejs", "deno", "bun", "perl", "ruby", "php", "lua", "java"}
 )
-_MULTI_CALL = frozenset({"busybox", "toybox"})
 _LOADER = re.compile(r"ld(?:-linux|-musl)?[\w.-]*\.so(?:\.[0-9]+)*")
-_VERSION = re.compile(r"-?[0-9][0-9.]*$")
 
 
-def argv(event: KernelEvent) -> tuple[str, ...]:
-    """The arguments of an exec, the program's own name first."""
-    try:
-        return tuple(shlex.split(event.detail))
-    except ValueError:  # cut short in the middle of a quotation
-        return tuple(event.detail.split())
-
-
-def short(path: str) -> str:
-    """The name by which a program is known: no folder, no version (``python3.13``: ``python``)."""
-    name = posixpath.basename(path)
-    for one in ("nc", "netcat"):
-        if name.startswith(one + "."):  # nc.openbsd, nc.traditional
-            return one
-    return _VERSION.sub("", name) or name
-
-
-def program(event: KernelEvent) -> str:
-    """The name of the program that an exec started; of busybox and its like the applet's."""
-    name = short(event.object)
-    if name in _MULTI_CALL:
-        words = [short(word) for word in argv(event)[:2]]
-        return next((word for word in words if word not in _MULTI_CALL), name)
-    return name
+argv = deeds.argv
+short = deeds.short
+program = deeds.program
 
 
 def is_loader(path: str) -> bool:

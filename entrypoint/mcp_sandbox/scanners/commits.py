@@ -1,22 +1,17 @@
 """The commits of a pull request, as git has them in the checkout.
 
-The repository's own configuration is the author's: only commands that run no program of its choice
-are used, nothing is fetched, and the machine's configuration is not read. A checkout that another
-user owns is read all the same: that is said in a configuration of our own (git takes it from a
-file, not from the environment, in the process that serves a clone).
+The repository's own configuration is the author's: see ``git``.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mcp_sandbox import git
 from mcp_sandbox.model import ScannerState
 from mcp_sandbox.scanners import run as tools
 from mcp_sandbox.scanners.job import Job
-
-_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -30,31 +25,6 @@ class Commits:
     """The newest commit that ``git log HEAD`` shows after all of ``ids``; empty when none does."""
     state: ScannerState = ScannerState.RAN
     why: str = ""
-
-
-def is_id(text: str) -> bool:
-    """Whether ``text`` is a whole commit id."""
-    return _ID.fullmatch(text) is not None
-
-
-def environment(job: Job, root: Path, protocol: str = "none") -> dict[str, str]:
-    """What keeps git to itself; ``protocol`` is all it may use. Writes a file in ``job.work``."""
-    config = job.work / "gitconfig"
-    quoted = str(root).replace("\\", "\\\\").replace('"', '\\"')
-    config.write_text(
-        f'[safe]\n\tdirectory = "{quoted}"\n\tdirectory = "{quoted}/.git"\n',
-        encoding="utf-8",
-        errors="surrogateescape",
-    )
-    return {
-        "GIT_ALLOW_PROTOCOL": protocol,
-        "GIT_CONFIG_GLOBAL": str(config),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_NO_LAZY_FETCH": "1",
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_TERMINAL_PROMPT": "0",
-    }
 
 
 def of_pull_request(job: Job, root: Path) -> Commits:
@@ -78,7 +48,7 @@ class _Git:
     """Questions to git that run nothing of the repository's choice."""
 
     def __init__(self, job: Job, root: Path) -> None:
-        if not is_id(job.base) or not is_id(job.head):
+        if not git.is_id(job.base) or not git.is_id(job.head):
             raise _UnreadError("base or head is no commit id")
         if not (root / ".git").exists():
             raise _UnreadError("the checkout is no git repository")
@@ -86,7 +56,8 @@ class _Git:
             self._program = tools.find("git", job)
         except tools.ToolMissing as error:
             raise _UnreadError("git is not installed") from error
-        self._job = replace(job, environment={**job.environment, **environment(job, root)})
+        own = git.environment(job.work, root)
+        self._job = replace(job, environment={**job.environment, **own})
         self._root = root
         shallow = self.ask("rev-parse", "--is-shallow-repository")
         if shallow is None:

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 import yaml
 
-from mcp_sandbox.model import Issue, IssueKind, Json, ScannerRun, ScannerState
+from mcp_sandbox.model import Confidence, Issue, IssueKind, Json, ScannerRun, ScannerState
 from mcp_sandbox.scanners import run as tools
 from mcp_sandbox.scanners.job import Job, Stage
 
@@ -54,7 +54,7 @@ class SourceRule:
     message: str
     severity: str
     """``critical``, ``high``, ``medium`` or ``low``: what a caller gains if it is true."""
-    confidence: str
+    confidence: Confidence
     languages: tuple[str, ...]
     cwe: tuple[int, ...]
     fix: str
@@ -69,7 +69,7 @@ def catalogue() -> tuple[SourceRule, ...]:
             title=rule["metadata"]["title"],
             message=rule["message"],
             severity=rule["severity"].lower(),
-            confidence=rule["metadata"]["confidence"],
+            confidence=Confidence(rule["metadata"]["confidence"]),
             languages=tuple(rule["languages"]),
             cwe=tuple(rule["metadata"]["cwe"]),
             fix=rule["metadata"]["fix"],
@@ -208,6 +208,7 @@ def _issues(sources: _Sources, report: Mapping[str, Json]) -> Iterator[Issue]:
             end_line=tools.number(tools.record(result.get("end")).get("line")),
             fix=rule.fix,
             cwe=rule.cwe,
+            confidence=rule.confidence,
         )
 
 

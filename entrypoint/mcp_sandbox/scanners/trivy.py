@@ -20,6 +20,7 @@ from pathlib import Path
 
 from mcp_sandbox.errors import SandboxError
 from mcp_sandbox.model import Json, ScannerRun, ScannerState
+from mcp_sandbox.scanners.beside import beside
 from mcp_sandbox.scanners.job import Job, Stage
 from mcp_sandbox.scanners.places import Places
 from mcp_sandbox.scanners.run import (
@@ -57,6 +58,8 @@ _NOT_WALKED = frozenset({".git", "node_modules", ".venv"})
 _JARS = ("**/*.jar", "**/*.war", "**/*.ear", "**/*.par")
 _ERROR = re.compile(r"^\S+\tERROR\t(.*)$", re.MULTILINE)
 _EMBEDDED = "Falling back to embedded checks"
+_GLOB = re.compile(r"[^\w/ .,@+=:~-]")
+"""A path with another character than these may be no name but a pattern."""
 _LEAST = 1.0
 
 
@@ -183,7 +186,7 @@ class _Scan:
                 "--scanners",
                 what,
                 "--misconfig-scanners=dockerfile,helm,kubernetes",
-                *("--config", self._own("trivy.yaml", self._patterns())),
+                *("--config", self._own("trivy.yaml", self._settings())),
                 *("--ignorefile", self._own("ignore", "")),
                 *("--secret-config", self._own("secret.yaml", "{}\n")),
                 *("--cache-dir", str(cache_folder(self.job))),
@@ -209,12 +212,17 @@ class _Scan:
         path.write_text(content)
         return str(path)
 
-    def _patterns(self) -> str:
-        """The built Dockerfile is one, whatever it is called. JSON is YAML."""
-        path = self.job.dockerfile
-        if not path or _COMMENTED.match(Path(path).name):
-            return "{}\n"
-        return json.dumps({"scan": {"file-patterns": [f"dockerfile:^{re.escape(path)}$"]}})
+    def _settings(self) -> str:
+        """The built Dockerfile is one, whatever it is called; other folders are not walked."""
+        root, context, path = self.job.checkout, self.job.context, self.job.dockerfile
+        scan: dict[str, list[str]] = {}
+        if path and not _COMMENTED.match(Path(path).name):
+            scan["file-patterns"] = [f"dockerfile:^{re.escape(path)}$"]
+        if self.stage is Stage.CHECKOUT and root is not None and context is not None:
+            others = [str(one) for one in beside(root.absolute(), context.absolute(), path)]
+            scan["skip-dirs"] = [one for one in others if not _GLOB.search(one)]
+        # JSON is YAML.
+        return json.dumps({"scan": scan} if any(scan.values()) else {}) + "\n"
 
     def _uncommented(
         self, found: list[dict[str, Json]], comments: Comments

@@ -6,6 +6,7 @@ it) and ``NextUpdate`` (when they build the next one), as RFC 3339.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from mcp_sandbox.model import Json
 from mcp_sandbox.scanners.job import Job
-from mcp_sandbox.scanners.run import ToolFailed, one_line, parsed, record, run
+from mcp_sandbox.scanners.run import ToolFailed, last_words, one_line, parsed, record, run
 
 SCHEMA = 2
 MAX_DOWNLOAD = 180.0
@@ -22,6 +23,9 @@ MAX_DOWNLOAD = 180.0
 
 _MAX_METADATA = 64 * 2**10
 _TRIED = "trivy-download"
+_MAX_WHY = 200
+_MAX_CAUSE = 80
+_REQUEST = re.compile(r'\b(?:Get|Head|Post) "https?://([A-Za-z0-9.:\[\]-]{1,100})/[^"]*": ')
 # Both stages need the database: one downloads it, the other waits and finds it.
 _LOCK = threading.Lock()
 
@@ -127,7 +131,20 @@ def _download(job: Job, program: Path, deadline: float) -> str:
                 timeout=max(1.0, share),
             )
         except ToolFailed as failed:
-            why = one_line(str(failed), 400)
+            why = _told(failed)
         else:
             return ""
     return why
+
+
+def _told(failed: ToolFailed) -> str:
+    """Why a download failed: of a network error the host and the last cause, and the way out."""
+    words = last_words(failed.stderr)
+    request = _REQUEST.search(words)
+    if request is None:
+        return one_line(str(failed), _MAX_WHY)
+    cause = one_line(words.rpartition(": ")[2].removesuffix("."), _MAX_CAUSE)
+    return (
+        f"{request[1]} could not be reached ({cause}); --trivy-cache names a folder that holds "
+        "one, --trivy-db another mirror."
+    )

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
+from mcp_sandbox import git
 from mcp_sandbox.model import Issue, IssueKind, Json, ScannerRun, ScannerState
 from mcp_sandbox.scanners import commits, pragmas
 from mcp_sandbox.scanners import run as tools
@@ -173,7 +174,7 @@ def _commits(job: Job, program: Path, root: Path, key: bytes) -> _Part:
     arguments = ["git", f"file://{quote(str(root))}", "--branch", wanted.head]
     if wanted.since:
         arguments += ["--since-commit", wanted.since]
-    own = commits.environment(job, root, "file")
+    own = git.environment(job.work, root, "file")
     child = replace(job, environment={**job.environment, **own})
     part = _call(child, program, arguments, key, "commits")
     ids = frozenset(wanted.ids)
@@ -275,7 +276,7 @@ def _hit(line: bytes, key: bytes) -> _Hit | None:
         source=source,
         file=file,
         line=tools.number(place.get("line")),
-        commit=commit if commits.is_id(commit) else "",
+        commit=commit if git.is_id(commit) else "",
         decoder=decoder if isinstance(decoder, str) and _DECODER.fullmatch(decoder) else "",
         verified=one.get("Verified") is True,
         digest=hmac.digest(key, "\0".join(found).encode("utf-8", "replace"), hashlib.sha256),

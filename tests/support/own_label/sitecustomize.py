@@ -2,7 +2,7 @@
 
 Tests see, count and ``clean`` their own things only, on an engine that others use at the same time.
 With ``MCP_SANDBOX_TEST_SWEEP_AGE`` a run sweeps what is not that old yet (seconds, may be
-negative).
+negative), with ``MCP_SANDBOX_TEST_TODAY`` it takes another day for today's.
 """
 
 import os
@@ -15,4 +15,11 @@ if label := os.environ.get("MCP_SANDBOX_TEST_LABEL"):
 if age := os.environ.get("MCP_SANDBOX_TEST_SWEEP_AGE"):
     import mcp_sandbox.pipeline
 
-    mcp_sandbox.pipeline.SWEEP_AGE = int(age)
+    mcp_sandbox.pipeline.learning.SWEEP_AGE = int(age)
+
+if day := os.environ.get("MCP_SANDBOX_TEST_TODAY"):
+    from datetime import date
+
+    import mcp_sandbox.pipeline.comparing
+
+    mcp_sandbox.pipeline.comparing.today = lambda: date.fromisoformat(day)

@@ -19,10 +19,11 @@ from mcp_sandbox import pipeline
 from mcp_sandbox.action import event as events
 from mcp_sandbox.action import files
 from mcp_sandbox.action.log import MAX_ANNOTATIONS, Log, Progress
-from mcp_sandbox.action.step import SHOWN_FINDINGS, _answer
 from mcp_sandbox.errors import BadInput
 from mcp_sandbox.model import Location
 from mcp_sandbox.pipeline.scanning import Scanning
+from mcp_sandbox.report.lines import answer
+from mcp_sandbox.report.spans import plain
 from mcp_sandbox.settings import load
 from support import runner
 from unit.report_samples import HOSTILE, finding, sample_report
@@ -62,10 +63,14 @@ class Step:
         workspace = self.folder / "workspace"
         workspace.mkdir(exist_ok=True)
         (workspace / "Dockerfile").write_text("FROM scratch\n")
+        payload = self.folder / "event.json"
+        commits = {side: {"sha": SHA} for side in ("base", "head")}
+        payload.write_text(json.dumps({"pull_request": commits}))
         given = {
             "PATH": os.environ["PATH"],
             "GITHUB_WORKSPACE": str(workspace),
             "GITHUB_EVENT_NAME": "pull_request",
+            "GITHUB_EVENT_PATH": str(payload),
             "DOCKER_HOST": f"unix://{self.folder}/absent.sock",
             "ACTIONS_RUNTIME_TOKEN": "runtime-token",
             **{f"GITHUB_{name}": str(path) for name, path in paths.items()},
@@ -124,6 +129,10 @@ def test_no_engine_is_said_in_every_place_there_is(step: Step):
         ({"GITHUB_EVENT_NAME": "pull_request_target"}, "The event is pull_request_target"),
         ({"GITHUB_EVENT_NAME": "workflow_run"}, "The event is workflow_run"),
         ({"GITHUB_WORKSPACE": ""}, "There is no workspace"),
+        ({"GITHUB_EVENT_PATH": ""}, "names no base commit"),
+        ({"GITHUB_EVENT_PATH": "", "GITHUB_EVENT_NAME": "merge_group"}, "names no base commit"),
+        ({"INPUT_BASELINE": "../lock.json"}, "`baseline` is '../lock.json', which is not inside"),
+        ({"INPUT_CONFIG": "/etc/passwd"}, "`config` is '/etc/passwd', which is not inside"),
     ],
     ids=str,
 )
@@ -139,6 +148,23 @@ def test_bad_input_is_one_annotation_and_exit_code_2(
 def test_an_unsafe_trigger_can_be_allowed(step: Step):
     allowed = {"INPUT_ALLOW__UNSAFE__TRIGGER": "true", "GITHUB_EVENT_NAME": "workflow_run"}
     check_refused(step.run(**allowed), 3, "No Docker engine answers")
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"INPUT_BASE": SHA},
+        {"INPUT_TRUST": "tree"},
+        {"INPUT_BASELINE": "none", "INPUT_CONFIG": "none"},
+        {"GITHUB_EVENT_NAME": "push"},
+    ],
+    ids=str,
+)
+def test_a_change_of_unknown_base_is_scanned_when_nothing_of_it_would_count(
+    step: Step, environment: dict[str, str]
+):
+    ended = step.run(GITHUB_EVENT_PATH="", **environment)
+    check_refused(ended, 3, "No Docker engine answers")
 
 
 def test_secrets_are_not_verified_on_pull_requests(step: Step):
@@ -190,7 +216,9 @@ def test_the_commits_of_a_change(tmp_path: Path):
     pull = {"pull_request": {"base": {"sha": SHA}, "head": {"sha": other}}}
     assert event(tmp_path, "pull_request", pull) == events.Event("pull_request", SHA, other)
     push = {"before": "0" * 40, "after": other}
-    assert event(tmp_path, "push", push) == events.Event("push", "", other)
+    assert event(tmp_path, "push", push) == events.Event("push", "", other, "tree")
+    group = {"merge_group": {"base_sha": SHA, "head_sha": other}}
+    assert event(tmp_path, "merge_group", group) == events.Event("merge_group", SHA, other)
     assert event(tmp_path, "schedule", pull) == events.Event("schedule")
 
 
@@ -278,7 +306,7 @@ def test_nothing_a_server_says_is_a_command(texts: list[str]):
         sample_report(),
         findings=tuple(replace(finding(), subject=text, message=text) for text in texts),
     )
-    log.lines(_answer(report))
+    log.lines(plain(spans) for spans in answer(report))
     log.annotate("; ".join(texts), report.findings)
     log.close()
     written = paper.getvalue()
@@ -329,11 +357,6 @@ def test_a_phase_prints_each_call_once_and_not_without_end():
     assert said[:2] == ["tool 0", "tool 1"]
     assert said[-1] == "… more calls, all of them in the report"
     assert len(said) == 101
-
-
-def test_the_answer_is_bounded():
-    report = replace(sample_report(), findings=(finding(),) * 500)
-    assert len(list(_answer(report))) < SHOWN_FINDINGS + 20
 
 
 # --- the runner's files ---------------------------------------------------------------------------

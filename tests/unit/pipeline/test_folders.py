@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mcp_sandbox.model import ImageFacts, LaunchFacts
-from mcp_sandbox.pipeline import _folders
+from mcp_sandbox.pipeline import learning
 from mcp_sandbox.settings import load
 
 NODE = ("node", "/app/dist/index.js")
@@ -34,4 +34,4 @@ def test_the_folders_of_a_start(
     launch: LaunchFacts, given: dict[str, object], folders: tuple[str, ...], tmp_path: Path
 ):
     settings = load({"image": "x", "out": tmp_path, **given})
-    assert _folders(ImageFacts("x", "sha256:0", launch), settings) == folders
+    assert learning.folders(ImageFacts("x", "sha256:0", launch), settings) == folders

@@ -25,13 +25,13 @@ from mcp_sandbox.rules import ALL, evaluate
 from mcp_sandbox.rules.context import Context
 from mcp_sandbox.rules.registry import Hit, Rule, findings_of, normalised, order, rule
 from support.observed import IDENTITY, call, called, canary, file, listed, observed, session, tool
-from support.rule_samples import HITS, MISSES, NONCE, Sample
+from support.rule_samples import HITS, MISSES, NONCE, Compared, Sample, judged
 
 BY_ID = {info.id: info for info in ALL}
 
 
-def of(rule_id: str, observations: Observations, profile: Profile = Profile.DEFAULT):
-    return [one for one in evaluate(observations, profile) if one.rule == rule_id]
+def of(rule_id: str, made: Observations | Compared, profile: Profile = Profile.DEFAULT):
+    return [one for one in judged(made, profile) if one.rule == rule_id]
 
 
 def _samples(table: dict[str, list[Sample]]):
@@ -69,8 +69,7 @@ def test_near_miss(rule_id, sample):
 
 @pytest.mark.parametrize("sample", EVERY, ids=lambda sample: sample.name)
 def test_findings_keep_the_contract(sample):
-    observations = sample.make()
-    findings = evaluate(observations)
+    findings = judged(sample.make())
     assert list(findings) == sorted(findings, key=order)
     assert len({one.fingerprint for one in findings}) == len(findings)
     for one in findings:
@@ -85,8 +84,8 @@ def test_findings_keep_the_contract(sample):
 
 @pytest.mark.parametrize("sample", EVERY, ids=lambda sample: sample.name)
 def test_the_same_facts_give_the_same_findings(sample):
-    first = evaluate(sample.make())
-    assert evaluate(sample.make()) == first
+    first = judged(sample.make())
+    assert judged(sample.make()) == first
 
 
 @pytest.mark.parametrize("info", [one for one in ALL if one.seed_class], ids=lambda one: one.id)
@@ -99,8 +98,8 @@ def test_the_seed_profile_uses_the_articles_classes(info):
 
 def test_the_seed_profile_is_never_the_milder_one():
     for sample in EVERY:
-        default = {one.fingerprint: one for one in evaluate(sample.make())}
-        for one in evaluate(sample.make(), Profile.SEED):
+        default = {one.fingerprint: one for one in judged(sample.make())}
+        for one in judged(sample.make(), Profile.SEED):
             before = default[one.fingerprint]
             assert RISK_ORDER.index(one.class_) <= RISK_ORDER.index(before.class_)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mcp_sandbox.model import IssueKind, ScannerRun, ScannerState
+from mcp_sandbox.model import Confidence, IssueKind, ScannerRun, ScannerState
 from mcp_sandbox.scanners import semgrep
 from mcp_sandbox.scanners.job import Job, Stage
 
@@ -106,7 +106,7 @@ def test_every_rule_says_what_a_reader_needs() -> None:
     assert len(set(ids)) == len(ids)
     for rule in semgrep.catalogue():
         assert rule.severity in {"critical", "high", "medium", "low"}
-        assert rule.confidence in {"high", "medium", "low"}
+        assert rule.confidence in set(Confidence)
         assert rule.cwe
         assert all(isinstance(number, int) for number in rule.cwe)
         assert rule.message.endswith(".")
@@ -138,6 +138,9 @@ def test_each_hole_of_the_vulnerable_example_is_hit_on_its_line(tmp_path: Path) 
     assert {issue.kind for issue in run.issues} == {IssueKind.SOURCE}
     assert [issue.severity for issue in run.issues][:2] == ["high", "critical"]
     assert run.issues[0].cwe == (22,)
+    sure = {rule.id: rule.confidence for rule in semgrep.catalogue()}
+    assert {issue.confidence for issue in run.issues} > {Confidence.MEDIUM}
+    assert all(issue.confidence is sure[issue.rule] for issue in run.issues)
 
 
 def test_the_careful_example_is_clean(tmp_path: Path) -> None:

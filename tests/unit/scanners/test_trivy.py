@@ -385,3 +385,28 @@ def test_the_built_dockerfile_is_one_whatever_its_name(tmp_path: Path) -> None:
     assert re.search(expression, "a/build, this (1)")
     trivy.CHECKOUT.run(replace(one, dockerfile="Dockerfile"))
     assert (tmp_path / "work" / "c").read_text() == "{}\n"
+
+
+def test_folders_of_others_are_not_walked(tmp_path: Path) -> None:
+    root = tmp_path / "checkout"
+    for name in ("servers/this/src", "servers/other", "docs", "servers/a*", "build/deep/er"):
+        (root / name).mkdir(parents=True)
+    (root / "linked").symlink_to(root / "docs")
+    (root / "build" / "Dockerfile").write_text("FROM scratch\n")
+    path = fake(
+        tmp_path,
+        "trivy",
+        VERSION + NO_DOWNLOAD + f"cp trivy-*/trivy.yaml c; cat {TRIVY}/image.json",
+    )
+
+    def skipped(context: str, dockerfile: str) -> set[str]:
+        one = job(tmp_path, root, path=path, dockerfile=dockerfile)
+        trivy.CHECKOUT.run(replace(one, context=root / context))
+        scan = json.loads((tmp_path / "work" / "c").read_text()).get("scan", {})
+        return {str(Path(one).relative_to(root)) for one in scan.get("skip-dirs", [])}
+
+    # No pattern: what it stands for could be more than the folder of that name.
+    assert skipped("servers/this", "servers/this/Dockerfile") == {"servers/other", "docs", "build"}
+    assert skipped("servers/this", "build/Dockerfile") == {"servers/other", "docs"}
+    assert skipped(".", "build/Dockerfile") == set()
+    assert skipped("..", "Dockerfile") == set()

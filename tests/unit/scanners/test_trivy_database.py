@@ -106,6 +106,25 @@ def test_none_is_told_and_not_asked_for_again(tmp_path: Path, held: str) -> None
     assert len(calls(one)) == 1
 
 
+UNREACHABLE = r"""
+2026-11-21T08:16:05Z\tFATAL\tFatal error\trun error: init error: DB error: failed to download \
+vulnerability DB: OCI artifact error: failed to download vulnerability DB: failed to download \
+artifact from mirror.example/aquasec/trivy-db:2: OCI repository error: 1 error occurred:
+\t* Get "https://mirror.example/v2/": dial tcp: lookup mirror.example on resolver: no such host
+
+"""
+
+
+def test_a_mirror_that_is_not_reached_is_one_sentence_with_the_way_out(tmp_path: Path) -> None:
+    """What Trivy 0.74.0 printed where there was no network, its mirror's name replaced."""
+    (tmp_path / "stderr").write_text(UNREACHABLE.replace("\\\n", "").replace(r"\t", "\t"))
+    one, _ = make(tmp_path, f"cat {tmp_path}/stderr >&2; exit 1")
+    assert get(one).why == (
+        "Trivy has no vulnerability database: mirror.example could not be reached (no such host); "
+        "--trivy-cache names a folder that holds one, --trivy-db another mirror."
+    )
+
+
 def test_a_download_that_brings_nothing_is_no_database(tmp_path: Path) -> None:
     one, _ = make(tmp_path, "exit 0")
     assert get(one) == Database(False, "Trivy has no vulnerability database: there is none.")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mcp_sandbox.git import environment as git_environment
 from mcp_sandbox.model import IssueKind, ScannerState
 from mcp_sandbox.scanners import commits
 from mcp_sandbox.scanners.job import Job, ScannerOptions, Stage
@@ -452,7 +453,7 @@ def test_a_checkout_of_another_user_can_be_cloned(tmp_path, repository):
     clone = ["git", "clone", "-q", f"file://{folder}", str(tmp_path / "clone")]
     bare = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.devnull}
     assert subprocess.run(clone, env=bare, check=False, capture_output=True).returncode == 128
-    own = job.environment | commits.environment(job, folder, "file")
+    own = job.environment | git_environment(job.work, folder, "file")
     assert subprocess.run(clone, env=own, check=False, capture_output=True).returncode == 0
 
 

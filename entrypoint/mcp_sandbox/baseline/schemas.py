@@ -1,0 +1,480 @@
+"""Two JSON schemas side by side: does the new one take more, or less, than the old one.
+
+Directional, keyword by keyword. A keyword's change is ``WIDER`` or ``NARROWER`` where the
+specification decides it (JSON Schema 2020-12, and the older forms that servers still send), and
+``OTHER`` where it does not: another ``pattern``, a changed ``if``, a reference that cannot be
+followed. Texts (descriptions, titles, examples, ``$comment``, ``x-*``) are ``WORDS``, one change a
+pointer. ``GAINED`` and ``LOST`` are kept for properties, required names, listed values and texts;
+a keyword is ``CHANGED`` even where it was not there before.
+
+A declared parameter that is new counts as wider although a schema that is open had let it pass: it
+is what the model is now asked to fill in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from mcp_sandbox.baseline import alternatives
+from mcp_sandbox.model import Json
+from mcp_sandbox.model.locked import Direction, Effect
+
+MAX_DEPTH = 64
+"""Levels of nesting that are compared one by one."""
+MAX_STEPS = 20_000
+"""Pairs of subschemas of one schema; a reference may lead to the same one many times."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One difference between two schemas."""
+
+    pointer: str
+    direction: Direction
+    effect: Effect
+    before: str = ""
+    after: str = ""
+
+
+PROSE = frozenset(
+    {"description", "title", "markdownDescription", "$comment", "examples", "$schema"}
+)
+"""Keywords that constrain nothing: what stands there are words."""
+_LOWER = frozenset(
+    {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties", "minContains"}
+)
+_UPPER = frozenset(
+    {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties", "maxContains"}
+)
+_TEXTUAL = frozenset({"pattern", "format"})
+"""Dropping one takes more, adding one less; two different ones cannot be compared."""
+_SCHEMAS = frozenset(
+    {"additionalProperties", "unevaluatedProperties", "additionalItems", "unevaluatedItems"}
+    | {"propertyNames"}
+)
+"""Keywords that hold a schema and only ever narrow."""
+_HANDLED = frozenset(
+    {"type", "enum", "const", "properties", "patternProperties", "required", "items"}
+    | {"prefixItems", "allOf", "anyOf", "oneOf", "$defs", "definitions", "multipleOf"}
+    | {"uniqueItems"}
+)
+
+
+def text(value: Json) -> str:
+    """A value for a reader: a string as it is, all else as canonical JSON."""
+    return value if isinstance(value, str) else canonical(value)
+
+
+def canonical(value: Json) -> str:
+    """One line of JSON, equal for equal values (and ``1`` is not ``true``)."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def escaped(key: str) -> str:
+    """A member's name as a part of a JSON pointer (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def differences(old: Json, new: Json, pointer: str = "") -> tuple[Difference, ...]:
+    """All differences, each once, sorted by pointer. ``None`` is a schema that is not there."""
+    if canonical(old) == canonical(new):
+        return ()
+    walk = _Walk(old, new)
+    found = list(dict.fromkeys(walk.compare(old, new, pointer, MAX_DEPTH)))
+    found += _unused_definitions(walk, old, new, pointer)
+    if not found:
+        # Never nothing: the two are not equal.
+        found = [_other(pointer, old, new)]
+    return tuple(sorted(found, key=_order))
+
+
+def _order(one: Difference) -> tuple[str, ...]:
+    return one.pointer, one.direction, one.effect, one.before, one.after
+
+
+def _other(pointer: str, old: Json, new: Json) -> Difference:
+    return Difference(
+        pointer,
+        Direction.CHANGED,
+        Effect.OTHER,
+        *("" if v is None else text(v) for v in (old, new)),
+    )
+
+
+def _unused_definitions(walk: _Walk, old: Json, new: Json, pointer: str) -> list[Difference]:
+    """Texts of definitions that no reference led to: they are listed, so a model reads them."""
+    found: list[Difference] = []
+    for key in ("$defs", "definitions"):
+        left, right = (one.get(key) if isinstance(one, dict) else None for one in (old, new))
+        if not isinstance(left, dict | None) or not isinstance(right, dict | None):
+            if canonical(left) != canonical(right):
+                found.append(_other(f"{pointer}/{key}", left, right))
+            continue
+        left, right = left or {}, right or {}
+        for name in sorted(left.keys() | right.keys()):
+            one, other = left.get(name), right.get(name)
+            told = id(other if name in right else one) in walk.met
+            if told or canonical(one) == canonical(other):
+                continue
+            direction = _gone(name in left, name in right)
+            shown = ("" if v is None else text(v) for v in (one, other))
+            found.append(
+                Difference(f"{pointer}/{key}/{escaped(name)}", direction, Effect.WORDS, *shown)
+            )
+    return found
+
+
+def _gone(before: bool, after: bool) -> Direction:
+    if before and after:
+        return Direction.CHANGED
+    return Direction.GAINED if after else Direction.LOST
+
+
+class _Walk:
+    """One comparison: the two roots for references, and what was looked at already."""
+
+    def __init__(self, old: Json, new: Json) -> None:
+        self.roots = old, new
+        self.met: set[int] = set()
+        self._pairs: set[tuple[int, int]] = set()
+        self._steps = 0
+
+    def compare(self, old: Json, new: Json, pointer: str, depth: int) -> Iterator[Difference]:
+        """The differences of two subschemas. Absent, ``true`` and ``{}`` take anything."""
+        old, new = _normal(old), _normal(new)
+        if old is new or old == new == {}:
+            return
+        self._steps += 1
+        if not depth or self._steps > MAX_STEPS or not _is_schema(old) or not _is_schema(new):
+            if canonical(old) != canonical(new):
+                yield _other(pointer, old, new)
+            return
+        if old is False or new is False:
+            if old is not new:
+                effect = Effect.WIDER if old is False else Effect.NARROWER
+                yield Difference(pointer, Direction.CHANGED, effect, text(old), text(new))
+            return
+        yield from self._objects(old, new, pointer, depth)
+
+    def _objects(
+        self, old: dict[str, Json], new: dict[str, Json], pointer: str, depth: int
+    ) -> Iterator[Difference]:
+        yield from _prose(old, new, pointer)
+        if "$ref" in old or "$ref" in new:
+            followed = self._followed(old, new)
+            if followed is None:
+                if canonical(_bare(old)) != canonical(_bare(new)):
+                    yield _other(pointer, old, new)
+                return
+            left, right, pair = followed
+            if pair is None or pair not in self._pairs:
+                if pair is not None:
+                    self._pairs.add(pair)
+                yield from self.compare(left, right, pointer, depth - 1)
+            return
+        if ("anyOf" in old) != ("anyOf" in new):
+            decided = alternatives.judge(_bare(old), _bare(new))
+            if decided is not None:
+                shown = canonical(_bare(old)), canonical(_bare(new))
+                yield Difference(pointer, Direction.CHANGED, decided, *shown)
+                return
+        yield from self._keywords(old, new, pointer, depth)
+
+    def _followed(
+        self, old: dict[str, Json], new: dict[str, Json]
+    ) -> tuple[Json, Json, tuple[int, int] | None] | None:
+        """Both with their reference replaced by what it leads to; ``None``: it leads nowhere.
+
+        The third is the pair of targets, which need not be compared twice; ``None`` where a side is
+        not a target as it stands in the document.
+        """
+        sides: list[Json] = []
+        targets: list[int] = []
+        for one, root in zip((old, new), self.roots, strict=True):
+            if "$ref" not in one:
+                sides.append(one)
+                continue
+            target = resolve(root, one["$ref"])
+            beside = {key: value for key, value in one.items() if key not in {"$ref", *PROSE}}
+            if target is None or (beside and not isinstance(target, dict)):
+                return None
+            self.met.add(id(target))
+            if beside and beside.keys() & target.keys():
+                return None
+            sides.append({**target, **beside} if beside else target)
+            targets += [] if beside else [id(target)]
+        pair = (targets[0], targets[1]) if len(targets) == len(self.roots) else None
+        return sides[0], sides[1], pair
+
+    def _keywords(
+        self, old: dict[str, Json], new: dict[str, Json], pointer: str, depth: int
+    ) -> Iterator[Difference]:
+        yield from _types(old, new, pointer)
+        yield from _values(old, new, pointer)
+        yield from self._properties(old, new, pointer, depth)
+        yield from self._items(old, new, pointer, depth)
+        for key in ("allOf", "anyOf", "oneOf"):
+            yield from self._combined(key, old, new, pointer, depth)
+        for key in sorted((old.keys() | new.keys()) - _HANDLED - PROSE):
+            before, after = old.get(key), new.get(key)
+            if key in _SCHEMAS:
+                yield from self.compare(before, after, f"{pointer}/{key}", depth - 1)
+            elif canonical(before) != canonical(after) or (key in old) != (key in new):
+                yield _keyword(key, old, new, pointer)
+        for key, effect in (("uniqueItems", _unique), ("multipleOf", _multiple)):
+            if canonical(old.get(key)) != canonical(new.get(key)):
+                yield _changed(key, old, new, pointer, effect(old.get(key), new.get(key)))
+
+    def _properties(
+        self, old: dict[str, Json], new: dict[str, Json], pointer: str, depth: int
+    ) -> Iterator[Difference]:
+        needed = _names(new.get("required"))
+        for key in ("properties", "patternProperties"):
+            before, after = (_members(one.get(key)) for one in (old, new))
+            for name in sorted(before.keys() | after.keys()):
+                where = f"{pointer}/{key}/{escaped(name)}"
+                if name in before and name in after:
+                    yield from self.compare(before[name], after[name], where, depth - 1)
+                elif name in after:
+                    effect = Effect.NARROWER if name in needed else Effect.WIDER
+                    shown = canonical(after[name])
+                    yield Difference(where, Direction.GAINED, effect, after=shown)
+                else:
+                    shown = canonical(before[name])
+                    yield Difference(where, Direction.LOST, Effect.NARROWER, before=shown)
+            odd = any(not isinstance(one.get(key), dict | None) for one in (old, new))
+            if odd and canonical(old.get(key)) != canonical(new.get(key)):
+                yield _other(f"{pointer}/{key}", old.get(key), new.get(key))
+        yield from _required(old, new, f"{pointer}/required")
+
+    def _items(
+        self, old: dict[str, Json], new: dict[str, Json], pointer: str, depth: int
+    ) -> Iterator[Difference]:
+        """``items`` as one schema, and the list of schemas that came before ``prefixItems``."""
+        for key in ("items", "prefixItems"):
+            before, after = old.get(key), new.get(key)
+            where = f"{pointer}/{key}"
+            if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+                for number, (left, right) in enumerate(zip(before, after, strict=True)):
+                    yield from self.compare(left, right, f"{where}/{number}", depth - 1)
+            elif isinstance(before, list) or isinstance(after, list):
+                yield _other(where, before, after)
+            elif key == "items":
+                yield from self.compare(before, after, where, depth - 1)
+            elif canonical(before) != canonical(after):
+                yield _other(where, before, after)
+
+    def _combined(
+        self, key: str, old: dict[str, Json], new: dict[str, Json], pointer: str, depth: int
+    ) -> Iterator[Difference]:
+        """``allOf``, ``anyOf``, ``oneOf``: equal members go, as many left over are paired."""
+        before, after = old.get(key), new.get(key)
+        where = f"{pointer}/{key}"
+        if canonical(before) == canonical(after):
+            return
+        if not isinstance(before, list | None) or not isinstance(after, list | None):
+            yield _other(where, before, after)
+            return
+        left, right = _left_over(before or [], after or [])
+        exclusive = key == "oneOf" and not all(
+            alternatives.disjoint(members) for members in (before or [], after or [])
+        )
+        if len(left) == len(right):
+            for (_, one), (number, other) in zip(left, right, strict=True):
+                for each in self.compare(one, other, f"{where}/{number}", depth - 1):
+                    # What fewer members take, exactly one of them may now take.
+                    hidden = exclusive and each.effect is Effect.NARROWER
+                    yield Difference(**{**vars(each), "effect": Effect.OTHER}) if hidden else each
+        elif left and right:
+            yield _other(where, before, after)
+        else:
+            # One more thing to satisfy takes less, one more to choose from takes more. The first
+            # choice is a bound where there was none, the last one's going takes it away.
+            more = bool(right) is (key != "allOf")
+            if key != "allOf" and (before is None or after is None):
+                more = not more
+            effect = Effect.WIDER if more else Effect.NARROWER
+            if exclusive and effect is Effect.NARROWER:
+                effect = Effect.OTHER
+            yield _changed(key, old, new, pointer, effect)
+
+
+def resolve(root: Json, reference: Json) -> Json:
+    """What a reference inside the same document leads to; ``None`` when it leads out or nowhere."""
+    if not isinstance(reference, str) or not reference.startswith("#"):
+        return None
+    node = root
+    for part in reference[1:].split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(node, dict) and key in node:
+            node = node[key]
+        elif isinstance(node, list) and key.isdecimal() and int(key[:6]) < len(node):
+            node = node[int(key[:6])]
+        else:
+            return None
+    return node if reference == "#" or reference.startswith("#/") else None
+
+
+def _normal(schema: Json) -> Json:
+    return {} if schema is None or schema is True else schema
+
+
+def _is_schema(value: Json) -> bool:
+    return value is False or isinstance(value, dict)
+
+
+def _bare(schema: dict[str, Json]) -> dict[str, Json]:
+    """Without the keywords that are words only."""
+    return {key: value for key, value in schema.items() if key not in PROSE}
+
+
+def _members(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, dict) else {}
+
+
+def _names(value: Json) -> frozenset[str]:
+    found = value if isinstance(value, list) else []
+    return frozenset(one for one in found if isinstance(one, str))
+
+
+def _required(old: dict[str, Json], new: dict[str, Json], where: str) -> Iterator[Difference]:
+    """Names that became required, or no longer are; those of new properties are told there."""
+    needed = [_names(one.get("required")) for one in (old, new)]
+    known = [_members(one.get("properties")) for one in (old, new)]
+    for name in sorted(needed[1] - needed[0]):
+        if name in known[0] or name not in known[1]:
+            yield Difference(where, Direction.GAINED, Effect.NARROWER, after=name)
+    for name in sorted(needed[0] - needed[1]):
+        if name in known[1] or name not in known[0]:
+            yield Difference(where, Direction.LOST, Effect.WIDER, before=name)
+    if needed[0] == needed[1] and canonical(old.get("required")) != canonical(new.get("required")):
+        listed = all(isinstance(one.get("required", []), list) for one in (old, new))
+        shown = _text(old.get("required")), _text(new.get("required"))
+        effect = Effect.WORDS if listed else Effect.OTHER
+        yield Difference(where, Direction.CHANGED, effect, *shown)
+
+
+def _text(value: Json) -> str:
+    return "" if value is None else text(value)
+
+
+def _prose(old: dict[str, Json], new: dict[str, Json], pointer: str) -> Iterator[Difference]:
+    for key in sorted(PROSE & (old.keys() | new.keys())):
+        before, after = old.get(key), new.get(key)
+        if canonical(before) != canonical(after):
+            direction = _gone(key in old, key in new)
+            shown = ("" if v is None else text(v) for v in (before, after))
+            yield Difference(f"{pointer}/{escaped(key)}", direction, Effect.WORDS, *shown)
+
+
+def _changed(
+    key: str, old: dict[str, Json], new: dict[str, Json], pointer: str, effect: Effect
+) -> Difference:
+    shown = (text(one[key]) if key in one else "" for one in (old, new))
+    return Difference(f"{pointer}/{escaped(key)}", Direction.CHANGED, effect, *shown)
+
+
+def _keyword(key: str, old: dict[str, Json], new: dict[str, Json], pointer: str) -> Difference:
+    """A keyword that holds no schema which could be compared."""
+    before, after = old.get(key), new.get(key)
+    if key in _LOWER or key in _UPPER:
+        effect = _bound(before, after, lower=key in _LOWER, there=(key in old, key in new))
+    elif key in _TEXTUAL:
+        effect = Effect.OTHER
+        if (key in old) != (key in new):
+            effect = Effect.WIDER if key in old else Effect.NARROWER
+    elif key.startswith("x-"):
+        effect = Effect.WORDS
+    else:
+        effect = Effect.OTHER
+    return _changed(key, old, new, pointer, effect)
+
+
+def _is_number(value: Json) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _bound(before: Json, after: Json, *, lower: bool, there: tuple[bool, bool]) -> Effect:
+    if there == (True, False) and _is_number(before):
+        return Effect.WIDER
+    if there == (False, True) and _is_number(after):
+        return Effect.NARROWER
+    if not _is_number(before) or not _is_number(after):
+        return Effect.OTHER
+    return Effect.WIDER if (after < before) is lower else Effect.NARROWER
+
+
+def _unique(before: Json, after: Json) -> Effect:
+    if not isinstance(before, bool | None) or not isinstance(after, bool | None):
+        return Effect.OTHER
+    if bool(before) == bool(after):
+        return Effect.WORDS
+    return Effect.WIDER if before else Effect.NARROWER
+
+
+def _multiple(before: Json, after: Json) -> Effect:
+    if before is None or after is None:
+        return Effect.WIDER if after is None else Effect.NARROWER
+    if not (isinstance(before, int) and isinstance(after, int) and before > 0 and after > 0):
+        return Effect.OTHER
+    if before % after == 0:
+        return Effect.WIDER
+    return Effect.NARROWER if after % before == 0 else Effect.OTHER
+
+
+def _types(old: dict[str, Json], new: dict[str, Json], pointer: str) -> Iterator[Difference]:
+    if canonical(old.get("type")) == canonical(new.get("type")):
+        return
+    before, after = alternatives.types(old), alternatives.types(new)
+    if before is None or after is None:
+        effect = Effect.OTHER
+    elif before == after:
+        effect = Effect.WORDS
+    elif before < after:
+        effect = Effect.WIDER
+    else:
+        effect = Effect.NARROWER if after < before else Effect.OTHER
+    yield _changed("type", old, new, pointer, effect)
+
+
+def _values(old: dict[str, Json], new: dict[str, Json], pointer: str) -> Iterator[Difference]:
+    """``enum`` and ``const``, which is an enum of one: each value that came or went."""
+    before, after = alternatives.values(old), alternatives.values(new)
+    key = "const" if "const" in old and "const" in new else "enum"
+    where = f"{pointer}/{key}"
+    if before is None and after is None:
+        for each in ("enum", "const"):
+            if canonical(old.get(each)) != canonical(new.get(each)):
+                yield _other(f"{pointer}/{each}", old.get(each), new.get(each))
+    elif before is None or after is None:
+        key = next(one for one in ("enum", "const") if one in old or one in new)
+        odd = any(key in one and alternatives.values(one) is None for one in (old, new))
+        effect = Effect.WIDER if after is None else Effect.NARROWER
+        yield _changed(key, old, new, pointer, Effect.OTHER if odd else effect)
+    else:
+        for value in sorted(after.keys() - before.keys()):
+            shown = text(after[value])
+            yield Difference(where, Direction.GAINED, Effect.WIDER, after=shown)
+        for value in sorted(before.keys() - after.keys()):
+            shown = text(before[value])
+            yield Difference(where, Direction.LOST, Effect.NARROWER, before=shown)
+
+
+def _left_over(
+    before: list[Json], after: list[Json]
+) -> tuple[list[tuple[int, Json]], list[tuple[int, Json]]]:
+    """(position, member) of what has no equal on the other side."""
+    waiting: dict[str, list[int]] = {}
+    for number, member in enumerate(before):
+        waiting.setdefault(canonical(member), []).append(number)
+    right = []
+    for number, member in enumerate(after):
+        equal = waiting.get(canonical(member))
+        if equal:
+            equal.pop(0)
+        else:
+            right.append((number, member))
+    left = sorted(number for numbers in waiting.values() for number in numbers)
+    return [(number, before[number]) for number in left], right

@@ -1,0 +1,109 @@
+"""The answer of a run as lines: what the command prints, and the action's log."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from mcp_sandbox.model import COMPLETE, Finding, GateCondition, Verdict
+from mcp_sandbox.model.answer import Report
+from mcp_sandbox.model.locked import BaselineState
+from mcp_sandbox.report import diff
+from mcp_sandbox.report.diff_text import compared_with, entry_line, finding_line, tally
+from mcp_sandbox.report.escape import terminal
+from mcp_sandbox.report.spans import Line, Span, Tone, line
+
+SHOWN_FINDINGS = 30
+"""Findings that have a line, and changes; all of them are in the report."""
+SHOWN_MESSAGE = 200
+"""Characters shown of a finding's message."""
+SHOWN_SUBJECT = 80
+MAX_NAMES = 20
+"""Reasons of one kind, scanners and conditions that have a line."""
+
+
+def answer(report: Report) -> Iterator[Line]:
+    """The verdict first, then why, then what changed and the findings, the worst first."""
+    yield _verdict(report)
+    outcomes = Counter(tool.outcome for tool in report.coverage.tools.values())
+    if outcomes:
+        told = ", ".join(f"{count} {outcome.value}" for outcome, count in outcomes.items())
+        yield line(f"  tools: {told}")
+    yield from _limits(report)
+    for condition in report.gate:
+        if not condition.held:
+            yield line(f"  gate failed: {_condition(condition)}")
+    yield from _changed(report)
+    yield from _findings(report)
+
+
+def _verdict(report: Report) -> Line:
+    verdict = Span(report.verdict.value.upper(), Tone(report.verdict.value))
+    if report.score is None:
+        return line(verdict, "  no score")
+    arithmetic = report.score_detail.arithmetic if report.score_detail else ""
+    return line(verdict, f"  score {report.score:g}  ({terminal(arithmetic)})")
+
+
+def _condition(condition: GateCondition) -> str:
+    return terminal(f"{condition.name} ({condition.value}, not {condition.limit})")
+
+
+def _limits(report: Report) -> Iterator[Line]:
+    """What a reader has to know before he trusts the rest."""
+    if report.observations and report.observations.allowed:
+        places = ", ".join(report.observations.allowed)
+        yield line(f"  packets could leave to: {terminal(places)}")
+    yield from _some([f"not evaluated: {reason}" for reason in report.coverage.missing])
+    states = report.coverage.scanners.items()
+    yield from _some([f"{tool}: {state}" for tool, state in states if state != COMPLETE])
+
+
+def _some(texts: list[str]) -> Iterator[Line]:
+    for text in texts[:MAX_NAMES]:
+        yield line(f"  {terminal(text)}")
+    if len(texts) > MAX_NAMES:
+        yield line(f"  … {len(texts) - MAX_NAMES} more in the report")
+
+
+def _changed(report: Report) -> Iterator[Line]:
+    baseline = report.baseline
+    if baseline is None or baseline.state is BaselineState.OFF:
+        return
+    shown = diff.of(report)
+    used = baseline.state is BaselineState.USED
+    yield line(f"  {compared_with(baseline)}{f' {tally(shown)}' if used else ''}")
+    for entry in shown.entries[:SHOWN_FINDINGS]:
+        yield entry_line(entry)
+    if len(shown.entries) > SHOWN_FINDINGS:
+        yield line(f"  … {len(shown.entries) - SHOWN_FINDINGS} more changes in the report")
+    for finding in shown.others[:SHOWN_FINDINGS]:
+        yield finding_line(finding)
+    if len(shown.others) > SHOWN_FINDINGS:
+        yield line(f"  … {len(shown.others) - SHOWN_FINDINGS} more in the report")
+
+
+def _findings(report: Report) -> Iterator[Line]:
+    counted = [one for one in report.findings if not one.suppressed]
+    for finding in counted[:SHOWN_FINDINGS]:
+        yield _finding(finding)
+    if len(counted) > SHOWN_FINDINGS:
+        yield line(f"  … {len(counted) - SHOWN_FINDINGS} more in the report")
+    accepted = len(report.findings) - len(counted)
+    if accepted:
+        yield line(f"  {accepted} accepted, in the report with their reasons")
+    if not report.findings and report.verdict is not Verdict.ERROR:
+        yield line("  no findings")
+
+
+def _finding(finding: Finding) -> Line:
+    message = terminal(finding.message)
+    short = message if len(message) <= SHOWN_MESSAGE else message[: SHOWN_MESSAGE - 1] + "…"
+    place = finding.location
+    return line(
+        Span(f"  {finding.class_.value:<8} ", Tone(finding.class_.value)),
+        Span(f"{terminal(finding.rule)}  ", Tone.STRONG),
+        f"{terminal(finding.subject)[:SHOWN_SUBJECT]}  ",
+        f"{finding.evidence.value}  {short}",
+        f"  {terminal(place.path)}:{place.line}" if place else "",
+    )

@@ -1,0 +1,466 @@
+"""What is listed and was not, or no longer is, or reads differently: tools, prompts, resources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mcp_sandbox.model import Evidence, ItemKind, RiskClass, RuleInfo
+from mcp_sandbox.model.locked import SERVER, Change, Direction, Effect, Part
+from mcp_sandbox.rules import gained
+from mcp_sandbox.rules.context import Compared
+from mcp_sandbox.rules.drifted import code, hit, named
+from mcp_sandbox.rules.gained import Gain
+from mcp_sandbox.rules.registry import Hit, drift_rule, severity
+from mcp_sandbox.rules.surfaces import quote
+
+C, H, M, N = RiskClass.CRITICAL, RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE
+TOOLS = f"{ItemKind.TOOLS.value}/"
+PROMPTS = f"{ItemKind.PROMPTS.value}/"
+_TEXTS = frozenset({Part.TITLE, Part.DESCRIPTION, Part.META})
+MAX_SHOWN = 3
+
+
+def _of(context: Compared, kind: str, *parts: Part) -> Iterator[Change]:
+    for change in context.drift.changes:
+        if change.part in parts and change.subject.startswith(kind):
+            yield change
+
+
+# --- whole tools ----------------------------------------------------------------------------------
+
+
+@drift_rule(
+    RuleInfo(
+        id="tool-added",
+        title="A tool is new",
+        class_=M,
+        evidence=Evidence.E3,
+        what="The server lists a tool that the baseline does not have, and none of the "
+        "baseline's is gone that is like it. What it says and does is judged by the other rules.",
+        proof="The listing.",
+        quiet_when="It is another name of a tool of the baseline.",
+        fix="Review the tool, then bring the lock file up to date.",
+    )
+)
+def tool_added(context: Compared) -> Iterator[Hit]:
+    """Tools that are gained."""
+    for change in _of(context, TOOLS, Part.ITEM):
+        if change.direction is Direction.GAINED:
+            yield hit(
+                context, change, f"The tool {named(change.subject)} is new: is it to be offered?"
+            )
+
+
+@drift_rule(
+    RuleInfo(
+        id="tool-removed",
+        title="A tool is gone",
+        class_=N,
+        evidence=Evidence.E3,
+        what="A tool of the baseline is no longer listed.",
+        proof="The listing.",
+        quiet_when="It has another name now.",
+        fix="Bring the lock file up to date.",
+    )
+)
+def tool_removed(context: Compared) -> Iterator[Hit]:
+    """Tools that are lost."""
+    for change in _of(context, TOOLS, Part.ITEM):
+        if change.direction is Direction.LOST:
+            yield hit(context, change, f"The tool {named(change.subject)} is gone.")
+
+
+@drift_rule(
+    RuleInfo(
+        id="tool-renamed",
+        title="A tool has another name",
+        class_=H,
+        evidence=Evidence.E3,
+        what="A tool of the baseline is listed under another name: a note when nothing else of it "
+        "changed, otherwise medium. High when the name is that of another tool of the baseline: "
+        "what somebody allowed by that name is something else now.",
+        proof="Both names; the likeness of texts and schema.",
+        quiet_when="Nothing of the baseline that is gone is like it: then it is a new tool.",
+        fix="Bring the lock file up to date; do not give one tool the name of another.",
+        cwe=(451,),
+    )
+)
+def tool_renamed(context: Compared) -> Iterator[Hit]:
+    """Names that changed hands."""
+    old = context.drift.baseline.lock
+    names = {item.subject for item in old.items} if old else set()
+    others = {
+        change.subject
+        for change in context.drift.changes
+        if change.part is not Part.ITEM and change.direction is not Direction.LOST
+    }
+    for change in _of(context, TOOLS, Part.ITEM):
+        if change.direction is not Direction.RENAMED:
+            continue
+        before, after = code(change.before), code(change.after)
+        if change.subject in names:
+            message = f"The name {after} now stands for what {before} was: intended?"
+            yield hit(context, change, message)
+        else:
+            message = f"The tool {before} is now called {after}: is it the same one?"
+            yield hit(context, change, message, class_=M if change.subject in others else N)
+
+
+# --- schemas and annotations ----------------------------------------------------------------------
+
+
+@drift_rule(
+    RuleInfo(
+        id="tool-schema-widened",
+        title="A tool takes or returns more than before",
+        class_=M,
+        evidence=Evidence.E3,
+        what="A parameter is new, optional or required, or a type, an enum, a bound or a pattern "
+        "lets more pass than before. A change that cannot be decided (another pattern, another "
+        "default, a union that cannot be compared) counts as well.",
+        proof="The keyword with both values; its place is the JSON pointer.",
+        quiet_when="The two schemas let the same pass, however they are written.",
+        fix="Review what the tool does with it, then bring the lock file up to date.",
+        cwe=(20,),
+    )
+)
+def tool_schema_widened(context: Compared) -> Iterator[Hit]:
+    """Schemas that are wider, or cannot be compared; new required parameters."""
+    for change in _of(context, TOOLS, Part.SCHEMA):
+        if _counts(change):
+            yield hit(context, change, _schema(change))
+
+
+@drift_rule(
+    RuleInfo(
+        id="tool-schema-narrowed",
+        title="A tool takes or returns less than before",
+        class_=N,
+        evidence=Evidence.E3,
+        what="A parameter is gone, or less is let pass than before.",
+        proof="The keyword with both values; its place is the JSON pointer.",
+        quiet_when="The two schemas let the same pass.",
+        fix="Tell the callers, and bring the lock file up to date.",
+    )
+)
+def tool_schema_narrowed(context: Compared) -> Iterator[Hit]:
+    """Schemas that are narrower."""
+    for change in _of(context, TOOLS, Part.SCHEMA):
+        if change.effect is Effect.NARROWER and not _counts(change):
+            yield hit(context, change, _schema(change))
+
+
+def _counts(change: Change) -> bool:
+    """A regression: what is decided to be harmless is none."""
+    required = change.effect is Effect.NARROWER and change.direction is Direction.GAINED
+    return required or change.effect in {Effect.WIDER, Effect.OTHER}
+
+
+_PROPERTIES = frozenset({"properties", "patternProperties"})
+
+
+def _schema(change: Change) -> str:
+    parts = [one.replace("~1", "/").replace("~0", "~") for one in change.pointer.split("/")[1:]]
+    who = named(change.subject)
+    output = parts[:1] == ["outputSchema"]
+    noun = "field" if output else "parameter"
+    last = parts[-1] if parts else ""
+    is_name = len(parts) > 1 and (parts[-2] in _PROPERTIES or parts[-2:-1] == ["arguments"])
+    if is_name and change.direction is Direction.GAINED:
+        kind = "required" if change.effect is Effect.NARROWER else "optional"
+        return f"{who} has a new {kind} {noun} {code(last)}: intended?"
+    if is_name and change.direction is Direction.LOST:
+        return f"{who} no longer has the {noun} {code(last)}: do its callers know?"
+    places = [at for at, one in enumerate(parts[:-1]) if one in _PROPERTIES]
+    of = f" for the {noun} {code(parts[places[-1] + 1])}" if places else ""
+    if last == "required":
+        value = code(change.after or change.before)
+        is_now = "is now required" if change.effect is Effect.NARROWER else "is no longer required"
+        return f"The {noun} {value} of {who} {is_now}: do its callers know?"
+    verb = "returns" if output else "takes"
+    amount = {Effect.WIDER: "more", Effect.NARROWER: "less"}.get(change.effect, "something else")
+    return (
+        f"{who} {verb} {amount} than before{of} ({last or 'schema'}: {_values(change)}): intended?"
+    )
+
+
+def _values(change: Change) -> str:
+    before = f"“{quote(change.before, 120)}”" if change.before else "none"
+    after = f"“{quote(change.after, 120)}”" if change.after else "none"
+    if change.direction is Direction.GAINED:
+        return f"new {after}"
+    if change.direction is Direction.LOST:
+        return f"no longer {before}"
+    return f"{before} became {after}"
+
+
+@drift_rule(
+    RuleInfo(
+        id="annotation-weakened",
+        title="A tool promises less than before",
+        class_=H,
+        evidence=Evidence.E3,
+        what="A hint that promised something is gone or says the contrary: `readOnlyHint` or "
+        "`idempotentHint` was true, `destructiveHint` or `openWorldHint` was false. Medium for an "
+        "annotation that nobody can judge.",
+        proof="The hint with both values; one that is missing means what the protocol says.",
+        quiet_when="A hint is written down that meant the same without, or promises more.",
+        fix="Say why the tool may now do what it promised not to do.",
+        cwe=(451,),
+    )
+)
+def annotation_weakened(context: Compared) -> Iterator[Hit]:
+    """Promises that are lost."""
+    for change in _of(context, TOOLS, Part.ANNOTATION):
+        if change.effect not in {Effect.WEAKER, Effect.OTHER}:
+            continue
+        name = change.pointer.rpartition("/")[2]
+        weaker = change.effect is Effect.WEAKER
+        message = (
+            f"{named(change.subject)} no longer promises `{name}: {quote(change.before, 40)}`"
+            if weaker and change.before
+            else f"{named(change.subject)} has another annotation {code(name)} ({_values(change)})"
+        )
+        yield hit(context, change, f"{message}: intended?", class_=None if weaker else M)
+
+
+# --- texts ----------------------------------------------------------------------------------------
+
+
+def _gains(context: Compared, subject: str) -> tuple[Gain, ...]:
+    """What the rules on texts say of the new words of a subject."""
+    lock, taken = context.drift.baseline.lock, context.drift.taken.lock
+    if lock is None:
+        return ()
+    if subject == SERVER:
+        return context.kept("gained server", lambda: gained.of_server(context, lock, taken))
+    old = context.kept("old items", lambda: gained.by_subject(lock.items))
+    new = context.kept("new items", lambda: gained.by_subject(taken.items))
+    was = context.kept("old names", lambda: _old_names(context)).get(subject, subject)
+    return context.kept(
+        f"gained {subject}",
+        lambda: gained.of_item(context, old.get(was), new[subject]) if subject in new else (),
+    )
+
+
+def _old_names(context: Compared) -> dict[str, str]:
+    return {
+        change.subject: f"{change.subject.partition('/')[0]}/{change.before}"
+        for change in context.drift.changes
+        if change.part is Part.ITEM and change.direction is Direction.RENAMED
+    }
+
+
+def _worded(context: Compared, change: Change, what: str) -> Hit:
+    """A hit whose class is that of the worst of its new words."""
+    gains = gained.worst_at(_gains(context, change.subject), change.pointer)
+    if change.part is Part.ITEM:
+        gains = _gains(context, change.subject)
+    worst = min((one.class_ for one in gains), key=severity, default=N)
+    said = " ".join(one.message for one in gains[:MAX_SHOWN] if one.class_ is worst)
+    return hit(
+        context,
+        change,
+        f"{what}{' ' + said if said else ''}",
+        class_=worst,
+        evidence=Evidence.E5 if worst is not N else None,
+    )
+
+
+def _words(change: Change) -> str:
+    """The question on a text that is another, with the words that are new."""
+    who = named(change.subject)
+    place = f" at {quote(change.pointer, 120)}" if change.part is not Part.DESCRIPTION else ""
+    if change.direction is Direction.LOST:
+        return f"{who} no longer says{place}: “{quote(change.before, 200)}”."
+    verb = "now says" if change.direction is Direction.GAINED else "is described in other words"
+    new = gained.words(change.before, change.after)
+    return f"{who} {verb}{place}: “{quote(new, 300)}”: intended?"
+
+
+def _is_text(change: Change) -> bool:
+    if change.part in _TEXTS:
+        return True
+    kept = change.part is Part.ANNOTATION and change.effect in {Effect.STRONGER, Effect.WORDS}
+    return kept or (change.part is Part.SCHEMA and change.effect is Effect.WORDS)
+
+
+@drift_rule(
+    RuleInfo(
+        id="tool-description-changed",
+        title="A tool is described in other words",
+        class_=C,
+        evidence=Evidence.E3,
+        what="A text of a tool differs: title, description, a text or value inside a schema, an "
+        "annotation's title, `_meta` or another member. The class is the one that the rules on "
+        "texts give to what is new, and a note where they say nothing.",
+        proof="The sentences that are new, and what is said of them, in the message.",
+        quiet_when="Nothing changed; what was there before is not judged again.",
+        fix="Review the words as what they are: text that a model obeys.",
+        cwe=(1427, 494),
+    )
+)
+def tool_description_changed(context: Compared) -> Iterator[Hit]:
+    """Texts of tools."""
+    told: set[tuple[str, str]] = set()
+    rest: dict[str, Change] = {}
+    for change in _of(context, TOOLS, *_TEXTS, Part.ANNOTATION, Part.SCHEMA):
+        if _is_text(change):
+            told.update((change.subject, one.message) for one in _at(context, change))
+            yield _worded(context, change, _words(change))
+        elif change.direction is not Direction.LOST:
+            rest.setdefault(f"{change.subject}#{change.pointer}", change)
+    # Words inside a new parameter, a new value of an enum, or behind a reference.
+    for change in rest.values():
+        new = [one for one in _at(context, change) if (change.subject, one.message) not in told]
+        if any(one.class_ is not N for one in new):
+            told.update((change.subject, one.message) for one in new)
+            yield _worded(context, change, f"{named(change.subject)} has new words.")
+    yield from _unplaced(context, told)
+
+
+def _at(context: Compared, change: Change) -> tuple[Gain, ...]:
+    return gained.worst_at(_gains(context, change.subject), change.pointer)
+
+
+def _unplaced(context: Compared, told: set[tuple[str, str]]) -> Iterator[Hit]:
+    """What the rules say of a tool's new words and no change's place holds: nothing is dropped."""
+    first: dict[str, Change] = {}
+    whole: set[str] = set()
+    for change in _of(context, TOOLS, *Part):
+        if change.part is Part.ITEM and change.direction is not Direction.RENAMED:
+            whole.add(change.subject)
+        elif change.part in {*_TEXTS, Part.SCHEMA, Part.ANNOTATION, Part.ITEM}:
+            first.setdefault(change.subject, change)
+    for subject, change in first.items():
+        for one in _gains(context, subject):
+            if subject in whole or one.class_ is N or (subject, one.message) in told:
+                continue
+            base = hit(context, change, f"{named(subject)} has new words. {one.message}")
+            yield Hit(
+                **{
+                    **vars(base),
+                    "pointer": one.pointer,
+                    "fact": one.message,
+                    "class_": one.class_,
+                    "evidence": Evidence.E5,
+                }
+            )
+
+
+@drift_rule(
+    RuleInfo(
+        id="instructions-changed",
+        title="The server gives other instructions",
+        class_=C,
+        evidence=Evidence.E3,
+        what="The instructions that go into a model's context when the server is connected differ. "
+        "The class is the one that the rules on texts give to what is new, and a note where they "
+        "say nothing.",
+        proof="The sentences that are new, and what is said of them, in the message.",
+        quiet_when="Nothing changed.",
+        fix="Review the words as what they are: text that a model obeys.",
+        cwe=(1427, 494),
+    )
+)
+def instructions_changed(context: Compared) -> Iterator[Hit]:
+    """The server's own instructions."""
+    for change in context.drift.changes:
+        if change.part is not Part.INSTRUCTIONS:
+            continue
+        if change.direction is Direction.LOST:
+            what = f"The server no longer gives instructions: “{quote(change.before, 200)}”."
+        else:
+            new = gained.words(change.before, change.after)
+            what = f"The server gives other instructions: “{quote(new, 300)}”: intended?"
+        yield _worded(context, change, what)
+
+
+@drift_rule(
+    RuleInfo(
+        id="server-changed",
+        title="The server says other things of itself",
+        class_=C,
+        evidence=Evidence.E3,
+        what="Name, version, title or another member of `serverInfo`, or a capability, differs. "
+        "The class is the one that the rules on texts give to what is new, and a note where they "
+        "say nothing.",
+        proof="Both values, in the message.",
+        quiet_when="Nothing changed.",
+        fix="Bring the lock file up to date.",
+    )
+)
+def server_changed(context: Compared) -> Iterator[Hit]:
+    """``serverInfo`` and capabilities."""
+    for change in context.drift.changes:
+        if change.part in {Part.SERVER, Part.CAPABILITY}:
+            what = f"The server's {quote(change.pointer[1:], 80)}: {_values(change)}."
+            yield _worded(context, change, what)
+
+
+# --- prompts and resources ------------------------------------------------------------------------
+
+
+def _other(context: Compared, change: Change) -> Hit:
+    """A hit on an item that is no tool."""
+    who = named(change.subject)
+    if change.part is Part.ITEM:
+        if change.direction is Direction.RENAMED:
+            kind = who.partition("`")[0]
+            what = f"{kind}{code(change.before)} is now called {code(change.after)}."
+        else:
+            gone = change.direction is Direction.LOST
+            what = f"{who} is gone." if gone else f"{who} is new: is it to be offered?"
+        return _worded(context, change, what)
+    if change.part is Part.SCHEMA and change.effect is not Effect.WORDS:
+        one = _worded(context, change, _schema(change))
+        if _counts(change) and one.class_ is N:
+            return Hit(**{**vars(one), "class_": M})
+        return one
+    return _worded(context, change, _words(change))
+
+
+_ALL = (Part.ITEM, *sorted(_TEXTS), Part.SCHEMA, Part.ANNOTATION)
+
+
+@drift_rule(
+    RuleInfo(
+        id="prompt-changed",
+        title="A prompt is new, gone, or reads differently",
+        class_=C,
+        evidence=Evidence.E3,
+        what="A prompt of the listing differs from the baseline's. The class is the one that the "
+        "rules on texts give to what is new; medium for a new argument; else a note.",
+        proof="The words or the argument, in the message.",
+        quiet_when="Nothing changed.",
+        fix="Review the words, then bring the lock file up to date.",
+        cwe=(1427, 494),
+    )
+)
+def prompt_changed(context: Compared) -> Iterator[Hit]:
+    """Prompts."""
+    for change in _of(context, PROMPTS, *_ALL):
+        yield _other(context, change)
+
+
+@drift_rule(
+    RuleInfo(
+        id="resource-changed",
+        title="A resource is new, gone, or reads differently",
+        class_=C,
+        evidence=Evidence.E3,
+        what="A resource or a resource template of the listing differs from the baseline's. The "
+        "class is the one that the rules on texts give to what is new, and a note where they say "
+        "nothing.",
+        proof="The words, in the message.",
+        quiet_when="Nothing changed.",
+        fix="Review the words, then bring the lock file up to date.",
+        cwe=(1427, 494),
+    )
+)
+def resource_changed(context: Compared) -> Iterator[Hit]:
+    """Resources and templates."""
+    for change in context.drift.changes:
+        kind = gained.kind_of(change.subject)
+        if change.part in _ALL and kind in {ItemKind.RESOURCES, ItemKind.TEMPLATES}:
+            yield _other(context, change)

@@ -1,0 +1,80 @@
+"""The blocks of ``docs/baseline.md`` that show what runs print, held against the runs themselves.
+
+A block stands between ``<!-- shown: NAME -->`` and ``<!-- until here -->``. With
+``MCP_SANDBOX_RECORD=1`` in the environment the document is written anew instead of compared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+
+from support.drift_life import Told
+from support.on_engine import ROOT
+
+DOCUMENT = ROOT / "docs" / "baseline.md"
+RECORD = "MCP_SANDBOX_RECORD"
+
+_BLOCK = re.compile(r"<!-- shown: ([a-z -]+) -->\n+```(\w*)\n(.*?)\n```\n+<!-- until here -->", re.S)
+
+
+def shown() -> dict[str, str]:
+    """Name -> text of every block of the document."""
+    return {match[1]: match[3] for match in _BLOCK.finditer(DOCUMENT.read_text())}
+
+
+def check(blocks: Mapping[str, str]) -> None:
+    """Hold the document's blocks of these names against their texts, or write them into it."""
+    document = DOCUMENT.read_text()
+    if os.environ.get(RECORD) != "1":
+        assert {name: text for name, text in shown().items() if name in blocks} == dict(blocks)
+        return
+
+    def put(match: re.Match[str]) -> str:
+        text = blocks.get(match[1], match[3])
+        return f"<!-- shown: {match[1]} -->\n\n```{match[2]}\n{text}\n```\n\n<!-- until here -->"
+
+    DOCUMENT.write_text(_BLOCK.sub(put, document))
+
+
+# --- what is shown of a run -----------------------------------------------------------------------
+
+
+def _steady(text: str) -> str:
+    """Without what differs between two runs, or two machines, of the same repository."""
+    text = re.sub(r"\bcommit [0-9a-f]{12,}", "commit …", text)
+    return re.sub(r"(evidence/[^ :]+):[0-9]+", r"\1", text)
+
+
+def answer(told: Told) -> str:
+    """The action's answer, as it stands in the step's log."""
+    lines = told.printed.splitlines()
+    starts = [n for n, line in enumerate(lines) if re.match(r"(PASS|FAIL|INCONCLUSIVE)\b", line)]
+    assert len(starts) == 1, told.printed
+    rest = lines[starts[0] :]
+    end = next(n for n, line in enumerate(rest) if line.startswith("::"))
+    return _steady("\n".join(rest[:end]))
+
+
+def annotations(told: Told) -> str:
+    """The annotations as the runner reads them, each with its place."""
+    return _steady(
+        "\n".join(
+            f"{one.name}: {one.properties.get('file', '')}:{one.properties.get('line', '')}"
+            f"\n  {one.data}"
+            for one in told.annotations
+        )
+    )
+
+
+def part(text: str, *keys: str) -> str:
+    """One part of a lock file, as it stands there."""
+    found = json.loads(text)
+    for key in keys[:-1]:
+        found = found[key]
+    return json.dumps({keys[-1]: found[keys[-1]]}, indent=2, ensure_ascii=False)
+
+
+Excerpt = Callable[[Told], str]
