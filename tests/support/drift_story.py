@@ -17,7 +17,9 @@ from support.on_engine import ROOT
 DOCUMENT = ROOT / "docs" / "baseline.md"
 RECORD = "MCP_SANDBOX_RECORD"
 
-_BLOCK = re.compile(r"<!-- shown: ([a-z -]+) -->\n+```(\w*)\n(.*?)\n```\n+<!-- until here -->", re.S)
+_BLOCK = re.compile(
+    r"<!-- shown: ([a-z -]+) -->\n+```(\w*)\n(.*?)\n```\n+<!-- until here -->", re.DOTALL
+)
 
 
 def shown() -> dict[str, str]:

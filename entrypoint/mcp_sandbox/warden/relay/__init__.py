@@ -26,7 +26,6 @@ import os
 import selectors
 import socket
 import struct
-import sys
 from dataclasses import dataclass, field
 
 OPEN, DATA, SHUT, CLOSE, OPENED = range(1, 6)
@@ -253,18 +252,3 @@ class Relay:
 def _name(error: Exception) -> bytes:
     code = error.errno if isinstance(error, OSError) else errno.EINVAL
     return errno.errorcode.get(code or errno.EIO, "EIO").encode("ascii")
-
-
-def main() -> int:
-    """Relay until standard input ends; 1 when what came in were no frames."""
-    try:
-        Relay(0, 1).run()
-    except NoFrames:
-        return 1
-    except BrokenPipeError:
-        return 0
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
