@@ -48,8 +48,8 @@ def write(results: Results, report: Report, settings: Settings, *, answered: boo
 def category(settings: Settings) -> str:
     """What tells the alerts of this server from those of others of one commit.
 
-    The folder within its repository, the repository's name for a server at its root, an image's name
-    without tag and digest (``image`` for one that has only an id): equal from commit to commit.
+    The folder within its repository, the repository's name for a server at its root, an image's
+    name without tag and digest (``image`` for one with an id only): equal from commit to commit.
     """
     if settings.context is None:
         name = (settings.image or "").partition("@")[0]
