@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mcp_sandbox import deeds, hostnames
 from mcp_sandbox.baseline import normalise
-from mcp_sandbox.baseline.named import Named
+from mcp_sandbox.baseline.named import MAX_LEVELS, Named
 from mcp_sandbox.baseline.places import OK, OURS, REFUSED, Places
 from mcp_sandbox.model import (
     Act,
@@ -165,13 +165,15 @@ def _first_call(events: Sequence[KernelEvent] | Sequence[SinkEvent]) -> int:
 
 
 def _resolved(path: str) -> str:
-    """Without ``..`` and double slashes, which a refused path may still hold."""
+    """Without ``..`` and double slashes, which a refused path may still hold; and not too deep."""
     parts: list[str] = []
     for part in path.split("/"):
         if part == "..":
             parts[-1:] = []
         elif part not in {"", "."}:
             parts.append(part)
+    if len(parts) > MAX_LEVELS:
+        parts[MAX_LEVELS:] = [normalise.ANY]
     return "/" + "/".join(parts)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -263,7 +264,7 @@ def _unlisted(transcript: Transcript | None) -> Iterator[str]:
             yield f"The list of {kind.value} is not whole: {state}"[:MAX_REASON] + "."
         items = listing.items if listing else ()
         names = [str(raw.get(NAME_KEY[kind])) for raw in items if isinstance(raw, dict)]
-        for name in sorted({one for one in names if names.count(one) > 1}):
+        for name in sorted(one for one, count in Counter(names).items() if count > 1):
             yield f"Two {kind.value} have the name {name[:100]!r}."
         size += sum(len(text) for text in strings(list(items)))
     if size > MAX_TEXT:

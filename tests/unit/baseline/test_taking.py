@@ -611,6 +611,18 @@ def test_many_files_of_a_folder_are_one_value():
     assert any("*" in said for said in result.lock.normalised)
 
 
+def test_a_path_without_end_is_cut():
+    behaviour = done(find(), kernel=(did(Act.OPEN, "/data" + "/a" * 500),))
+    assert behaviour[FIND].reads == ("/data" + "/a" * 23 + "/*",)
+
+
+@pytest.mark.parametrize("path", ["//", "//x", "/..", "//../x", "/a//b"])
+def test_odd_slashes_end_nothing(path: str):
+    kernel = (did(Act.WRITE, path), did(Act.OPEN, path), did(Act.OPEN, f"{path}.py", call=0))
+    behaviour = done(find(path), hostile(f"..{path}"), kernel=kernel)
+    assert all(value.startswith(("/", "<")) for value in behaviour.get(FIND, Behaviour()).writes)
+
+
 def test_only_the_main_sessions_count():
     other = run(kernel=(did(Act.EXEC, "/usr/bin/curl", call=0),), role="untraced")
     assert taken(run(), other).lock.behaviour == {}
