@@ -15,6 +15,7 @@ import yaml
 from jsonschema import Draft4Validator
 
 from mcp_sandbox.action import inputs
+from mcp_sandbox.errors import BadInput
 from mcp_sandbox.merging import lists
 from mcp_sandbox.model import ScannerRun, ScannerState, Verdict
 from mcp_sandbox.sandbox import Engine
@@ -145,6 +146,17 @@ def test_every_setting_of_a_list_reaches_the_action():
         assert given[name] == f"${{{{ matrix.{name} }}}}"
     assert set(given) == {*lists.SETTINGS, "context", "image", "out"}
     assert set(given) <= {one.name for one in inputs.known()}
+
+
+def test_the_document_names_every_setting_and_the_error_as_it_is():
+    told = (ROOT / "docs" / "fleet.md").read_text()
+    for name in lists.SETTINGS:
+        assert f"`{name}`" in told
+    text = LIST.read_text() + "memroy = '1g'\n"
+    with pytest.raises(BadInput) as caught:
+        lists.read(text.encode(), "servers.toml")
+    (shown,) = (line for line in told.splitlines() if line.startswith("error: servers.toml"))
+    assert shown.split(": ", 2)[2] == caught.value.what.split(": ", 1)[1]
 
 
 def test_a_report_is_kept_under_the_name_of_its_server():
