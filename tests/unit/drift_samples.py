@@ -152,5 +152,5 @@ def hostile(report: Report, text: str) -> Report:
         allow=(Permission(text, text, (text,), (text,), (text,)),),
         settings={text: text},
     )
-    baseline = replace(USED, origin=text, path=text, lines={text: 1})
+    baseline = replace(USED, origin=text, path=text, why=text, lines={text: 1})
     return replace(report, drift=findings, changes=changes, baseline=baseline, policy=policy)

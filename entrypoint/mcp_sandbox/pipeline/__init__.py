@@ -114,7 +114,9 @@ def scan(
         clock.phase("judge")
         judged = _judged(settings, learned, counts, baseline)
         report = replace(judged.report, versions=learned.versions, run=clock.facts(run_id))
-        write(results, report, settings, answered=mute is None)
+        answered = mute is None
+        locked = answered and not judged.taken.incomplete
+        write(results, report, settings, answered=answered, locked=locked)
         return _proposed(results, report, judged.taken, mute)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - told, with what was learned
         broken = _failure(error)
