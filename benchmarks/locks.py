@@ -80,7 +80,9 @@ def row(server: str, runs: int, reports: Path) -> str:
     first, *others = (file.dump(one.lock) for one in locks)
     changes = [compare(locks[0].lock, one.lock) for one in locks[1:]]
     print(f"  {server}: run {number} of {runs}", file=sys.stderr)
-    for told in {(one.subject, one.part.value, one.before, one.after) for c in changes for one in c}:
+    for told in {
+        (one.subject, one.part.value, one.before, one.after) for c in changes for one in c
+    }:
         print(f"  {server}: {told}", file=sys.stderr)
     for why in {why for one in locks for why in one.incomplete}:
         print(f"  {server} is incomplete: {why}", file=sys.stderr)

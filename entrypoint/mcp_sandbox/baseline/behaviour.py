@@ -96,11 +96,12 @@ def _attributed(
     for one in in_calls:
         if (one.session, one.call, one.part, one.plain) not in late:
             of_tools.setdefault(_subject(one), {}).setdefault((one.part, one.value), one.sighting)
-    in_some_call = {(one.part, one.plain) for one in in_calls}
+    in_some_call = {(one.part, name) for one in in_calls for name in (one.plain, one.value)}
+    in_some_call |= {(part, ARGUMENT) for part in BEHAVIOURS}
     for one in seen:
         key = one.part, one.value
         # After the calls: what some tool does as well, or what a call named, was begun by one.
-        begun = (one.part, one.plain) in in_some_call or ARGUMENT in one.value
+        begun = (one.part, one.plain) in in_some_call or key in in_some_call
         if one.window is Window.CALL or one.early or begun:
             continue
         told[_subject(one)].setdefault(key, one.sighting)
@@ -141,7 +142,9 @@ def _late(in_calls: Sequence[Seen], sessions: Sequence[Session]) -> set[tuple[in
         missed = (one.session, one.call - 1, *key) not in windows
         if missed or before.status not in _ANSWERED:
             found.add((one.session, one.call, *key))
-    return found
+    # Of two that may each be the other's, neither is taken away: nothing that was done goes unsaid.
+    kept = {(part, plain) for _, _, part, plain in windows - found}
+    return {one for one in found if one[2:] in kept}
 
 
 # --- gathering ------------------------------------------------------------------------------------

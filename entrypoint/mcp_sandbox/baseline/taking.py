@@ -28,7 +28,7 @@ from mcp_sandbox.model import (
     Transcript,
     Witness,
 )
-from mcp_sandbox.model.locked import Ceilings, Item, Launch, Lock, Taken
+from mcp_sandbox.model.locked import SERVER, Ceilings, Item, Launch, Lock, Taken
 
 MAIN = "main"
 NOT_OFFERED = "not offered"
@@ -85,11 +85,14 @@ def take(
         profile=profile,
         network=network,
         tls=tls,
-        server=_plain(normaliser.json(transcript.server_info, "server")) if transcript else None,
-        capabilities=_plain(normaliser.json(transcript.capabilities, "server"))
+        # An empty object is written as nothing at all, and so has to be nothing here.
+        server=_plain(normaliser.json(transcript.server_info, SERVER)) or None
         if transcript
         else None,
-        instructions=normaliser.text(transcript.instructions, "server") if transcript else "",
+        capabilities=_plain(normaliser.json(transcript.capabilities, SERVER)) or None
+        if transcript
+        else None,
+        instructions=normaliser.text(transcript.instructions, SERVER) if transcript else "",
         items=tuple(sorted(items, key=lambda item: item.subject)),
         behaviour=seen.behaviour,
         uncalled=tuple(sorted(uncalled)),

@@ -133,6 +133,11 @@ def test_items_of_every_kind_stand_by_kind_and_name():
     assert lock.items[2].definition == {"name": "one"}
 
 
+def test_nothing_offered_reads_back_as_it_was():
+    lock = taken(run(capabilities={}, server_info={})).lock
+    assert file.load(file.dump(lock), "x") == lock
+
+
 def test_a_title_that_is_no_text_is_kept_as_it_is():
     (item,) = taken(run(tools=({"name": "a", "title": 7, "description": ["x"]},))).lock.items
     assert (item.title, item.description) == ("", "")
@@ -334,6 +339,28 @@ def test_what_follows_a_call_that_was_not_answered_is_that_ones():
 def test_what_a_tool_does_by_itself_too_is_its_own():
     sink = tuple(arrived(SinkKind.TLS, "api.example", call=number) for number in (1, 3, 4))
     assert done(find(), find(), read(), read(), sink=sink).keys() == {FIND, READ}
+
+
+def test_of_two_that_may_be_each_others_none_is_taken_away():
+    calls = (find(), read(), find(), read())
+    sink = (
+        arrived(SinkKind.TLS, "api.example", call=2),
+        arrived(SinkKind.TLS, "api.example", call=3),
+    )
+    assert done(*calls, sink=sink).keys() == {FIND}
+    sink = (sink[0], arrived(SinkKind.TLS, "api.example", call=5))
+    assert done(*calls, find(), read(), sink=sink).keys() == {FIND, READ}
+
+
+def test_what_is_written_at_the_end_shows_though_a_call_named_a_part_of_it():
+    behaviour = done(
+        find("sample"),
+        kernel=(
+            did(Act.OPEN, "/srv/x", call=1),
+            did(Act.WRITE, "/var/spool/sample.json", call=0, window=Window.SHUTDOWN),
+        ),
+    )
+    assert behaviour["idle"].writes == ("/var/spool/<argument>",)
 
 
 # --- what a call had named ------------------------------------------------------------------------
