@@ -49,7 +49,8 @@ def differences(old: Json, new: Json, pointer: str = "") -> tuple[Difference, ..
     if not found:
         # Never nothing: the two are not equal.
         one = keywords.other(pointer, old, new)
-        same = canonical(_plain(old, MAX_DEPTH)) == canonical(_plain(new, MAX_DEPTH))
+        plain = [canonical(_plain(_normal(side), MAX_DEPTH)) for side in (old, new)]
+        same = plain[0] == plain[1] or bool(walk.met)
         found = [replace(one, effect=Effect.WORDS) if same else one]
     return tuple(sorted(found, key=_order))
 
@@ -261,8 +262,8 @@ class _Walk:
             if key != "allOf" and (before is None or after is None):
                 more = not more
             effect = Effect.WIDER if more else Effect.NARROWER
-            if exclusive and effect is Effect.NARROWER:
-                effect = Effect.OTHER
+            if exclusive and before is not None and after is not None:
+                effect = Effect.OTHER  # what two of them take, none of them takes
             yield keywords.changed(key, old, new, pointer, effect)
 
 
