@@ -52,8 +52,9 @@ def judge(
     ``today``: the day by which acceptances expire.
     """
     measured = coverage.measure(observations)
-    comparison = comparing.compared(observations, settings.profile, baseline)
     found = _findings(observations, settings.profile)
+    ours = [one for one in found if not one.tool]
+    comparison = comparing.compared(observations, settings.profile, baseline, ours)
     left = apply(
         found,
         policy,
@@ -97,9 +98,18 @@ def judge(
         changes=comparison.changes,
         baseline=baseline,
         policy=policy,
-        limits=(*observations.left_out, *left_out),
+        limits=(*observations.left_out, *left_out, *_unlocked(comparison.taken)),
     )
     return Judged(report, comparison.taken)
+
+
+def _unlocked(taken: Taken) -> tuple[str, ...]:
+    """Why no lock file is proposed, where none is."""
+    if not taken.incomplete:
+        return ()
+    more = len(taken.incomplete) - 1
+    others = f" ({more} more reason{'s' if more > 1 else ''})" if more else ""
+    return (f"No lock file is proposed: {taken.incomplete[0]}{others}",)
 
 
 def _unread(
@@ -170,7 +180,7 @@ def rejudge(path: Path, settings: Settings, environment: Mapping[str, str], toda
     if saved.error:
         report = unfinished(seen, SandboxError(saved.error), settings.profile)
         report = replace(report, coverage=saved.coverage, seed=saved.seed)
-        judged = Judged(report, comparing.take(seen, settings.profile))
+        judged = Judged(report, comparing.take(seen, settings.profile, ()))
     else:
         judged = judge(
             seen,

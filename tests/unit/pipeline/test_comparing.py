@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 
+from mcp_sandbox import rules
 from mcp_sandbox.baseline import file as lock_file
 from mcp_sandbox.errors import BadInput, OutputFailed
-from mcp_sandbox.model import Network, Observations, Profile, SinkKind, Tracing, Verdict
+from mcp_sandbox.model import Network, Observations, Profile, RiskClass, SinkKind, Tracing, Verdict
 from mcp_sandbox.model.locked import (
     LOCK_FILE,
     POLICY_FILE,
     Baseline,
     BaselineState,
+    ClassOverride,
     Lock,
     Policy,
 )
@@ -59,7 +61,7 @@ def settings(**given: Any) -> Settings:
 
 
 def lock_of(observations: Observations) -> Lock:
-    taken = comparing.take(observations, Profile.DEFAULT)
+    taken = comparing.take(observations, Profile.DEFAULT, rules.evaluate(observations))
     assert taken.incomplete == ()
     return taken.lock
 
@@ -248,6 +250,15 @@ def test_a_new_endpoint_is_drift_and_fails_without_being_asked_to():
     assert new.subject == "tools/find"
 
 
+def test_why_no_lock_file_is_proposed_is_told():
+    seen = ran()
+    short = replace(seen, sessions=seen.sessions[1:])
+    told = [one for one in judged(short).report.limits if "lock file" in one]
+    assert len(told) == 1
+    assert told[0].startswith("No lock file is proposed: ")
+    assert not [one for one in judged(seen).report.limits if "lock file" in one]
+
+
 def test_drift_does_not_touch_the_score():
     """It is about what changed, the score about what is."""
     tools = (TOOL, tool("more", "Find more.", name="The name."))
@@ -305,12 +316,13 @@ def test_what_the_policy_complains_of_costs_no_points(folder: Path):
 
 def test_the_lock_has_the_score_of_our_own_rules_whatever_a_policy_accepts():
     seen = ran("stranger.example")
-    bare, failed = (
-        comparing.take(one, Profile.DEFAULT).lock.score
+    accepting = Policy(classes=(ClassOverride("undeclared-endpoint", RiskClass.NOTE),))
+    scores = {
+        judged(one, policy=policy).taken.lock.score
         for one in (seen, replace(seen, scanners_requested=("trivy",)))
-    )
-    assert bare == failed is not None
-    assert bare < 100
+        for policy in (Policy(), accepting)
+    }
+    assert scores == {69.3}
 
 
 def test_the_line_of_a_change_is_found_where_the_checkout_names_it(folder: Path):
