@@ -1,7 +1,7 @@
 """What differs from the baseline: the one function that says it, and what concerns the lock file.
 
 A change (``baseline.compare``) says what differs and which way; the rules here and in
-``drift_items``, ``drift_texts`` and ``drift_acts`` say how bad that is. What is gained is a
+``drift_tools``, ``drift_texts`` and ``drift_acts`` say how bad that is. What is gained is a
 regression, what is lost is news.
 """
 
