@@ -89,8 +89,6 @@ def listed(item: Item) -> dict[str, Json]:
 def of_item(context: Context, old: Item | None, new: Item) -> tuple[Gain, ...]:
     """What is gained from an item to the one that it became; ``None`` for one that is new."""
     session = _session(context.observations)
-    if session is None:
-        return ()
     sides = []
     for item in (old, new):
         made = {} if item is None else listed(item)
@@ -106,8 +104,6 @@ def of_item(context: Context, old: Item | None, new: Item) -> tuple[Gain, ...]:
 def of_server(context: Context, old: Lock, new: Lock) -> tuple[Gain, ...]:
     """The same of instructions and ``serverInfo``."""
     session = _session(context.observations)
-    if session is None:
-        return ()
     sides = []
     for lock in (old, new):
         texts = [("/instructions", lock.instructions)] if lock.instructions else []
