@@ -11,7 +11,7 @@ from itertools import groupby
 
 from mcp_sandbox import words
 from mcp_sandbox.model import Finding
-from mcp_sandbox.model.locked import Baseline, BaselineState, Change, Direction, Part
+from mcp_sandbox.model.locked import Baseline, BaselineState, Change, Part
 from mcp_sandbox.report.diff import MAX_SHOWN, Entry, View, is_prose
 from mcp_sandbox.report.escape import terminal
 from mcp_sandbox.report.spans import Line, Span, Tone, line
@@ -72,10 +72,10 @@ def _safe(text: str, *, limit: int) -> str:
 def sides(change: Change) -> Iterator[Line]:
     """Before and after of a change, a line or more each, marked ``-`` and ``+``."""
     limit = MAX_TEXT if change.part is Part.ITEM else MAX_VALUE
-    if change.direction is not Direction.GAINED and change.before:
+    if change.before:
         shown = terminal(change.before, limit=limit)
         yield line(Span(f"- {shown}", Tone.REMOVED))
-    if change.direction is not Direction.LOST and change.after:
+    if change.after:
         shown = terminal(change.after, limit=limit)
         yield line(Span(f"+ {shown}", Tone.ADDED))
 
