@@ -84,7 +84,7 @@ class Reader:
             session=self._number,
             window=event.window,
             call=event.call,
-            early=early,
+            early=early or event.window is Window.START,
             sighting=Sighting(self._session, call, kernel, sink),
         )
 

@@ -30,7 +30,8 @@ from mcp_sandbox.model import (
 )
 from mcp_sandbox.model.locked import SERVER, Ceilings, Item, Launch, Lock, Taken
 
-MAIN = "main"
+MAIN, UNTRACED = "main", "untraced"
+"""Roles of sessions: the plan, and the same with nothing watching but the sink."""
 NOT_OFFERED = "not offered"
 NAME_KEY: dict[ItemKind, str] = {
     ItemKind.TOOLS: "name",
@@ -65,6 +66,7 @@ def take(
     opened = [one for one in mains if one.transcript.end not in _DEAD]
     seen = behaviour.observe(
         mains,
+        [one for one in observations.sessions if one.transcript.role == UNTRACED],
         frozenset(
             place.removeprefix(_FILE) for place in observations.planted if place.startswith(_FILE)
         ),

@@ -363,6 +363,35 @@ def test_what_is_written_at_the_end_shows_though_a_call_named_a_part_of_it():
     assert behaviour["idle"].writes == ("/var/spool/<argument>",)
 
 
+def test_what_comes_in_its_own_time_is_idle_whichever_call_it_falls_into():
+    calls = (find(), find(), find("x"), read(), read(), read("x"))
+    both = [hostile("x", payload=str(at)) for at in range(10)]
+
+    def timed(number: int) -> Session:
+        """A beacon from a clock, and the fifth call's own."""
+        return run(
+            *calls,
+            *both,
+            sink=(
+                arrived(SinkKind.TLS, "clock.example", call=number),
+                arrived(SinkKind.TLS, "fifth.example", call=11),
+            ),
+        )
+
+    def of(main: int, other: int) -> dict[str, Behaviour]:
+        untraced = timed(other)
+        transcript = replace(untraced.transcript, role="untraced")
+        return taken(timed(main), replace(untraced, transcript=transcript)).lock.behaviour
+
+    told = {
+        "idle": Behaviour(endpoints=("clock.example:443",)),
+        FIND: Behaviour(endpoints=("fifth.example:443",)),
+    }
+    assert of(2, 14) == told
+    assert of(14, 5) == told
+    assert of(8, 16) == told
+
+
 # --- what a call had named ------------------------------------------------------------------------
 
 
