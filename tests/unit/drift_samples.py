@@ -94,6 +94,7 @@ RULES = tuple(
         ("tool-description-changed", RiskClass.CRITICAL),
         ("tool-schema-widened", RiskClass.MEDIUM),
         ("new-executable", RiskClass.HIGH),
+        ("score-dropped", RiskClass.MEDIUM),
         ("baseline-edited", RiskClass.HIGH),
     )
 )
