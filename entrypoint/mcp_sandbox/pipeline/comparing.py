@@ -164,9 +164,10 @@ def read(found: Found) -> Baseline:
 
 
 def take(observations: Observations, profile: Profile, ours: Sequence[Finding]) -> Taken:
-    """The lock of a run. Its score is that of our own rules, before any policy.
+    """The lock of a run. Its score is that of our own rules.
 
-    ``ours``: what our rules say of the run.
+    ``ours``: what they say of the run, as the policy leaves it: who accepts a finding does not
+    find it again as a score that dropped.
     """
     own = coverage.measure(replace(observations, scanners=(), scanners_requested=()))
     detail = score.detail(ours, own)

@@ -53,7 +53,11 @@ def judge(
     """
     measured = coverage.measure(observations)
     found = _findings(observations, settings.profile)
-    ours = [one for one in found if not one.tool]
+    rules_on_drift = frozenset(COMPARING)
+    accepted = apply(
+        found, policy, today, coverage=measured, drift=None, drift_rules=rules_on_drift
+    )
+    ours = [one for one in accepted.findings if not one.tool]
     comparison = comparing.compared(observations, settings.profile, baseline, ours)
     left = apply(
         found,
@@ -61,7 +65,7 @@ def judge(
         today,
         coverage=measured,
         drift=comparison.drift,
-        drift_rules=COMPARING,
+        drift_rules=rules_on_drift,
     )
     # What is wrong with the policy says nothing of the server.
     detail = score.detail(left.findings, measured)
