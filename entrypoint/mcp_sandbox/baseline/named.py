@@ -98,7 +98,10 @@ class Named:
             paths: set[str] = set()
             for form in _decoded(text):
                 hosts.update(hostnames.hosts_in(form), hostnames.meant(form))
-                words.update(deeds.short(word) for word in _WORD.findall(form))
+                found = _WORD.findall(form)
+                words.update(deeds.short(word) for word in found)
+                # A program takes any word for the name of a host.
+                hosts.update(word.rstrip(".").lower() for word in found)
                 paths.update(_paths(form))
             self._read[text] = _Names(frozenset(hosts), frozenset(words), frozenset(paths))
         return self._read[text]

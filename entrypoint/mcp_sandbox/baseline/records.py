@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mcp_sandbox import deeds, hostnames
+from mcp_sandbox import deeds, endpoints, hostnames
 from mcp_sandbox.baseline import normalise
 from mcp_sandbox.baseline.named import MAX_LEVELS, Named
 from mcp_sandbox.baseline.places import OK, OURS, REFUSED, Places
@@ -27,6 +27,7 @@ _CONNECTIONS = frozenset({SinkKind.HTTP, SinkKind.TLS, SinkKind.TCP, SinkKind.AL
 _DATAGRAMS = frozenset({SinkKind.UDP, SinkKind.QUIC})
 _CHANGES = frozenset({Act.WRITE, Act.MKDIR, Act.MKNOD, Act.UNLINK, Act.CHMOD})
 _DONE = frozenset({OK, *REFUSED})
+_OWN_NAMES = frozenset({"localhost", endpoints.OWN_NAME})
 _NAME_CACHE = "/nscd/socket"
 
 
@@ -150,7 +151,7 @@ class Reader:
         if event.kind is SinkKind.TAMPER:
             return
         host = hostnames.canonical(event.host)
-        if not host or host.endswith((".arpa", ".localhost")) or host == "localhost":
+        if not host or host in _OWN_NAMES or host.endswith((".arpa", ".localhost")):
             return
         port = event.port if event.kind in _CONNECTIONS | _DATAGRAMS else 0
         shown = deeds.endpoint(host, port, datagrams=event.kind in _DATAGRAMS)

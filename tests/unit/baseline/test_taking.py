@@ -408,6 +408,7 @@ def test_what_comes_in_its_own_time_is_idle_whichever_call_it_falls_into():
         ("http://2852039166/latest", "169.254.169.254"),
         ("http://[::ffff:169.254.169.254]/", "169.254.169.254"),
         ({"deep": ["http://asked.example/"]}, "asked.example"),
+        ("; ping Printer", "printer"),
     ],
 )
 def test_a_host_that_the_call_named_is_an_argument(value: Any, host: str):
@@ -624,6 +625,11 @@ def test_what_is_no_behaviour_is_left_out(event: KernelEvent):
 )
 def test_changes_of_files_are_behaviour(event: KernelEvent, written: set[str]):
     assert set(done(find(), kernel=(event,))[FIND].writes) == written
+
+
+@pytest.mark.parametrize("name", ["mcp-server", "localhost", "7.2.0.192.in-addr.arpa"])
+def test_the_machines_own_name_is_no_endpoint(name: str):
+    assert done(find(), sink=(arrived(SinkKind.DNS, name, 0),)) == {}
 
 
 def test_sockets_of_the_machine_are_endpoints_too():
