@@ -1,11 +1,12 @@
 """How long a whole job takes beside the longest of its chains run alone.
 
-``python benchmarks/job.py`` needs an engine with the project's image, and the scanners on PATH
-(``scripts/test.sh`` sets up both environments). The goal is a ratio of 1.15.
+``python benchmarks/job.py [--rounds N]`` needs an engine with the project's image, and the scanners
+on PATH (``scripts/test.sh`` sets up both environments). The goal is a ratio of 1.15.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import subprocess
@@ -74,10 +75,13 @@ def alone(environment: Mapping[str, str]) -> dict[str, float]:
 
 def main() -> None:
     """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="scans of each kind")
+    rounds = parser.parse_args().rounds
     print("## The whole job (goal: at most 1.15 times its longest chain)\n")
-    chains = {"sandbox": statistics.median(scan("none") for _ in range(ROUNDS))}
+    chains = {"sandbox": statistics.median(scan("none") for _ in range(rounds))}
     chains |= alone(os.environ)
-    whole = statistics.median(scan("auto") for _ in range(ROUNDS))
+    whole = statistics.median(scan("auto") for _ in range(rounds))
     print("| chain, alone | seconds |\n| --- | --- |")
     for name, seconds in chains.items():
         print(f"| {name} | {seconds:.1f} |")

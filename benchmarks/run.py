@@ -1,10 +1,11 @@
 """Measures what the project promises, as ratios within one run where a machine would decide.
 
 ``python benchmarks/run.py [--quick] [NAME…]``, names being ``prober``, ``memory``, ``scan``,
-``traced``, ``trace``, ``recall``, ``merge``: all of them without one. ``--quick`` shows that they
-work, and no figure to rely on. All but ``memory`` and ``recall`` need an engine, ``scan``,
-``traced`` and ``merge`` the project's image there too
-(``eval "$(scripts/dev-engine.sh start)"``). Prints Markdown; asserts nothing.
+``traced``, ``trace``, ``recall``, ``job``, ``locks``, ``merge``: all of them without one.
+``--quick`` shows that they work, and no figure to rely on. All but ``memory`` and ``recall`` need
+an engine, ``scan``, ``traced``, ``job``, ``locks`` and ``merge`` the project's image there too
+(``eval "$(scripts/dev-engine.sh start)"``), and ``job`` the scanners on PATH. Prints Markdown;
+asserts nothing.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ QUICK = {
     "traced": ("--pairs", "1", "--calls", "20", "--kind", "static"),
     "trace": ("--rounds", "1", "--lines", "200"),
     "recall": ("--size", "1000000"),
+    "job": ("--rounds", "1"),
+    "locks": ("--runs", "1", "time"),
     "merge": ("--sizes", "100"),
 }
 """The benchmarks with a file of their own, and how each is made short."""

@@ -24,6 +24,9 @@ OWN = ("10.244.1.23", "fd00:10:244:1::17")
 """The addresses that a server finds as its own: such as pods of a cluster have, so that none looks
 made for a test, and none that an engine gives to the containers of its own bridge."""
 
+OWN_NAME = "mcp-server"
+"""The name that a server finds as its own machine's."""
+
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)

@@ -30,7 +30,7 @@ _H, _M, _N = RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE
 
 CLASSES: dict[str, dict[str, RiskClass]] = {
     "Trivy": {"critical": _H, "high": _M, "medium": _N, "low": _N, "unknown": _N},
-    "TruffleHog": {"verified": _H, "unverified": _M},
+    "TruffleHog": {"verified": _H, "unverified": _M, "unverified in a package": _N},
     "Hadolint": {"error": _M, "warning": _N, "info": _N, "style": _N},
     "Semgrep": {
         "critical": _H,

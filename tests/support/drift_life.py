@@ -203,7 +203,7 @@ class Told:
 
     def complete(self) -> list[dict[str, Any]]:
         """The results of our own run with what was accepted."""
-        return self.sarif("complete.sarif")
+        return self.sarif("results-full.sarif")
 
     def drift(self, rule: str) -> list[dict[str, Any]]:
         """Findings of the comparison, by one rule."""

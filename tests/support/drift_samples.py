@@ -563,6 +563,38 @@ def words_that_nobody_said():
 
 
 @hit("baseline-edited")
+def a_new_tool_in_kinder_words():
+    return drifted(
+        lock(), lock(FIND, SUM), proposed=lock(FIND, replace(SUM, description="Add two numbers."))
+    )
+
+
+@hit("baseline-edited")
+def a_first_file_that_says_less():
+    return drifted(None, GOT, proposed=lock())
+
+
+@hit("baseline-edited", N)
+def a_first_file():
+    return drifted(None, GOT, proposed=GOT)
+
+
+@hit("baseline-edited", N)
+def an_update_that_left_something_out():
+    more = doing(find=Behaviour(endpoints=(HOST, "other.example:443")))
+    return drifted(lock(), lock(behaviour=more), proposed=GOT)
+
+
+@hit("baseline-edited", N)
+def one_of_two_new_values():
+    old, edited, new = (
+        lock(item(tool("find", "Find a thing in the notes.", name={"enum": list(values)})))
+        for values in ("a", "ab", "abc")
+    )
+    return drifted(old, new, proposed=edited)
+
+
+@hit("baseline-edited")
 def deleted():
     return drifted(lock(), lock(), deleted=True)
 
@@ -570,6 +602,11 @@ def deleted():
 @hit("baseline-edited", N)
 def an_honest_update():
     return drifted(lock(), GOT, proposed=GOT)
+
+
+@miss("baseline-edited")
+def nobody_knows_the_base():
+    return drifted(None, lock(), state=BaselineState.UNREADABLE, proposed=GOT)
 
 
 @miss("baseline-edited")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from support.drift_life import Told
 from support.on_engine import ROOT
@@ -77,6 +77,3 @@ def part(text: str, *keys: str) -> str:
     for key in keys[:-1]:
         found = found[key]
     return json.dumps({keys[-1]: found[keys[-1]]}, indent=2, ensure_ascii=False)
-
-
-Excerpt = Callable[[Told], str]

@@ -94,6 +94,7 @@ RULES = tuple(
         ("tool-description-changed", RiskClass.CRITICAL),
         ("tool-schema-widened", RiskClass.MEDIUM),
         ("new-executable", RiskClass.HIGH),
+        ("score-dropped", RiskClass.MEDIUM),
         ("baseline-edited", RiskClass.HIGH),
     )
 )
@@ -152,5 +153,5 @@ def hostile(report: Report, text: str) -> Report:
         allow=(Permission(text, text, (text,), (text,), (text,)),),
         settings={text: text},
     )
-    baseline = replace(USED, origin=text, path=text, lines={text: 1})
+    baseline = replace(USED, origin=text, path=text, why=text, lines={text: 1})
     return replace(report, drift=findings, changes=changes, baseline=baseline, policy=policy)

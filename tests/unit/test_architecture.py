@@ -39,6 +39,7 @@ LAYERS: dict[str, int] = {
     "baseline.alternatives": 1,
     "baseline.compare": 1,
     "baseline.items": 1,
+    "baseline.keywords": 1,
     "baseline.likeness": 1,
     "baseline.schemas": 1,
     "baseline": 2,

@@ -8,14 +8,19 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
+from mcp_sandbox.baseline import file as lock_file
+from mcp_sandbox.cli.commands import run
 from mcp_sandbox.errors import BadInput
+from mcp_sandbox.model import ItemKind
 from mcp_sandbox.model.answer import SCHEMA_VERSION
+from mcp_sandbox.model.locked import LOCK_FILE, Item, Lock
 from mcp_sandbox.pipeline import rule_infos
 from mcp_sandbox.report import json as report_json
 from mcp_sandbox.settings import Settings, load, option
@@ -24,6 +29,12 @@ from unit.report_samples import sample_report
 
 NEWER = SCHEMA_VERSION + 1
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_bytes())
+
+
+def item(name: str) -> Item:
+    """A tool of a lock file."""
+    bare = Item(ItemKind.TOOLS, name, "", "", "Says a thing.", {})
+    return replace(bare, digest=lock_file.digest(bare))
 
 
 @pytest.fixture
@@ -106,7 +117,9 @@ def test_a_misspelt_setting_is_refused_with_a_suggestion():
         load({"image": "x", "memroy": "1g"})
 
 
-@pytest.mark.parametrize("command", [[], ["scan"], ["judge"], ["rules"], ["doctor"], ["clean"]])
+@pytest.mark.parametrize(
+    "command", [[], ["scan"], ["judge"], ["rules"], ["doctor"], ["clean"], ["baseline"]]
+)
 def test_help(door: Door, command: list[str]):
     done = door.run(*command, "--help")
     assert (done.code, done.err) == (0, "")
@@ -357,6 +370,84 @@ def test_a_run_that_broke_off_is_not_judged_to_be_whole(door: Door, saved: Path)
     assert done.code == 3
     report = json.loads(done.out)
     assert (report["verdict"], report["score"], report["error"]) == ("error", None, "Interrupted.")
+
+
+# --- lock file and policy -------------------------------------------------------------------------
+
+LOCK = lock_file.dump(Lock("0.1.0", items=(item("find"),)))
+
+
+def test_a_hostile_lock_file_ends_the_run_before_it_begins_and_says_nothing_itself(door: Door):
+    """There is no engine here: a run that came so far would end otherwise."""
+    hostile = LOCK.replace(b'"version": 1', b'"version": 1, "\\u001b[31m::error::x": 1')
+    (door.home / LOCK_FILE).write_bytes(hostile)
+    done = door.run("scan", ".")
+    assert done.code == 2, done.err
+    assert LOCK_FILE in done.sentence
+    assert "\x1b" not in done.err
+    assert done.way_out
+    assert done.report["verdict"] == "error"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["scan", ".", "--baseline", "absent.json"], ["--baseline", "absent.json", "no such file"]),
+        (["scan", ".", "--config", "absent.toml"], ["--config", "absent.toml", "no such file"]),
+        (["scan", ".", "--baseline-image", "-x"], ["image reference"]),
+        (["scan", ".", "--baseline-image", "x", "--baseline", "y"], ["--baseline-image"]),
+        (["scan", ".", "--trust", "me"], ["--trust me"]),
+        (["scan", ".", "--out", "."], ["--out .", "lock file"]),
+        (["baseline", "diff", ".", "--report", "x"], ["--report"]),
+        (["baseline", "diff", "--report", "absent.json"], ["absent.json"]),
+        (["baseline", "write"], ["folder", "--image"]),
+        (["baseline", "write", ".", "--fail-on", "none"], ["--fail-on"]),
+        (["baseline", "wirte"], ["'wirte'"]),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_compared_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], named: list[str]
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/absent.sock")
+    (tmp_path / LOCK_FILE).write_bytes(LOCK)
+    with pytest.raises(BadInput) as caught:
+        run(arguments)
+    for text in named:
+        assert text in caught.value.what
+    assert caught.value.next_step
+    assert (tmp_path / LOCK_FILE).read_bytes() == LOCK
+
+
+def test_a_lock_file_is_kept_when_there_is_no_new_one(door: Door):
+    (door.home / LOCK_FILE).write_bytes(LOCK)
+    done = door.run("baseline", "write", ".")
+    assert (done.code, done.out) == (3, "")
+    assert "No Docker engine answers" in done.sentence
+    assert (door.home / LOCK_FILE).read_bytes() == LOCK
+
+
+def test_a_report_without_a_comparison_has_no_diff(door: Door, saved: Path):
+    done = door.run("baseline", "diff", "--report", saved)
+    assert (done.code, done.out) == (3, "")
+    assert "nothing to compare with" in done.sentence
+    assert "baseline write" in done.way_out
+
+
+def test_a_saved_report_is_compared_with_a_lock_file(door: Door, saved: Path):
+    """What is gained is a regression, also where the run did not see everything."""
+    (door.home / "empty.lock.json").write_bytes(lock_file.dump(Lock("0.1.0")))
+    given = ("baseline", "diff", "--report", saved, "--baseline", "empty.lock.json")
+    done = door.run(*given)
+    assert done.code == 1, done.err
+    assert "read_file" in done.out
+    as_json = json.loads(door.run(*given, "--json").out)
+    assert as_json["regressions"] > 0
+    assert as_json["baseline"]["state"] == "used"
+    judged = json.loads(door.run("judge", saved, "--baseline", "empty.lock.json", "--json").out)
+    jsonschema.validate(judged, SCHEMA)
+    assert len(judged["changes"]) == len(as_json["changes"])
 
 
 # --- rules ----------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from itertools import product
 
 import pytest
 
+from mcp_sandbox import pipeline
 from mcp_sandbox.model import Finding
 from mcp_sandbox.model.locked import (
     Baseline,
@@ -120,11 +121,27 @@ def shown(changes: tuple[Change, ...] = CHANGES, drift: tuple[Finding, ...] = DR
         ),
         (
             Change(Part.LAUNCH, Direction.CHANGED, "image", "app", "root", "/user"),
-            "The image has another launch setting `user`: intended?",
+            "The image has changed the launch setting `user`: intended?",
         ),
         (
-            Change(Part.SCORE, Direction.CHANGED, "server", "98", "60"),
-            "The server has another score (`98` before, `60` now).",
+            Change(Part.SCORE, Direction.LOST, "server", "98", "60"),
+            "The server has a lower score (`98` before, `60` now): why?",
+        ),
+        (
+            Change(Part.SCHEMA, Direction.GAINED, "prompts/a", "", "{}", "/arguments/b"),
+            "The prompt `a` has a new optional parameter `b`: intended?",
+        ),
+        (
+            Change(Part.SETTING, Direction.GAINED, "tools/a", pointer="/uncalled"),
+            "`a` could be called before and cannot be now: why?",
+        ),
+        (
+            Change(Part.SETTING, Direction.CHANGED, "server", "sink", "none", "/network"),
+            "The server was run with another setting (`network`) than the baseline: is that meant?",
+        ),
+        (
+            Change(Part.LAUNCH, Direction.GAINED, "image", "", "A=1", "/environment"),
+            "The image has more of the launch setting `environment`: intended?",
         ),
     ],
 )
@@ -158,6 +175,10 @@ def test_findings_stand_with_the_change_they_are_about():
     assert [one.change for one in view.worst] == [WORDS, ENDPOINT, REQUIRED]
 
 
+def test_the_rules_that_are_told_apart_are_there():
+    assert set(diff.RULE_PARTS) <= {info.id for info in pipeline.rule_infos()}
+
+
 def test_a_name_may_hold_the_sign_that_begins_a_pointer():
     change = replace(REQUIRED, subject="tools/a#b")
     for subject in ("tools/a#b", f"tools/a#b#{REQUIRED.pointer}"):
@@ -189,7 +210,11 @@ def test_the_terminal_says_it_without_colour():
         (Baseline(BaselineState.OFF), "Nothing was compared, as asked."),
         (
             Baseline(BaselineState.MISSING, "mcp-sandbox.lock.json of commit 01"),
-            "There is no baseline: mcp-sandbox.lock.json of commit 01.",
+            "There is no baseline (mcp-sandbox.lock.json of commit 01).",
+        ),
+        (
+            Baseline(BaselineState.UNREADABLE, "commit 01", why="It is not here: fetch it."),
+            "Nobody can say what the baseline is (commit 01). It is not here: fetch it.",
         ),
     ],
 )

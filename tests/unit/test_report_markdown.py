@@ -173,8 +173,14 @@ def test_a_first_run_says_how_to_begin():
     assert "cp OUT/mcp-sandbox.lock.json 'a b/mcp-sandbox.lock.json'\n" in text
     unwhole = replace(clean, coverage=Coverage(missing=("Tool `a` was not reached.",)))
     assert "git commit" not in render(unwhole)
+    assert "git commit" not in markdown.render(clean, RULES, locked=False)
     assert "git commit" not in render(compared(clean, changes=(), drift=()))
     assert "Nothing changed." in render(compared(clean, changes=(), drift=()))
+    lost = replace(missing, state=BaselineState.UNREADABLE, why="Fetch the commit.")
+    text = render(replace(clean, baseline=lost))
+    assert "nobody can say what the baseline is" in text
+    assert "`Fetch the commit.`" in text
+    assert "git commit" not in text
     off = render(replace(clean, baseline=Baseline(BaselineState.OFF)))
     assert "Nothing was compared, as asked." in off
     assert "## What changed" not in render(replace(clean, baseline=None))

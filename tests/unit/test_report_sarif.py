@@ -22,12 +22,20 @@ from mcp_sandbox.model import (
     Verdict,
 )
 from mcp_sandbox.model.answer import Report
-from mcp_sandbox.model.locked import Baseline, BaselineState, Behaviour, Lock
+from mcp_sandbox.model.locked import (
+    Baseline,
+    BaselineState,
+    Behaviour,
+    Change,
+    Direction,
+    Lock,
+    Part,
+)
 from mcp_sandbox.report import sarif
 from mcp_sandbox.report.rolling_hash import line_hashes
 from mcp_sandbox.report.sarif.plain import document
 from support.sarif_lint import lint, lint_complete
-from unit.drift_samples import DRIFT, LOST, USED, compared, drifted
+from unit.drift_samples import CHANGES, DRIFT, LOST, USED, compared, drifted
 from unit.report_samples import (
     CHECKOUT,
     HOSTILE,
@@ -369,7 +377,14 @@ def test_the_complete_file_says_what_is_new():
     gone = drifted("new-executable", LOST, class_=RiskClass.NOTE, message="`git` is gone.")
     unseen = finding(subject="tools/run_query", about=(Deed("tools/run_query", "programs", "sh"),))
     told = finding("runs-as-root", location=None, about=())
-    report = replace(COMPARED, findings=(finding(), unseen, told), drift=(*DRIFT, gone))
+    score = Change(Part.SCORE, Direction.LOST, "server", "98", "60")
+    lower = drifted("score-dropped", score, class_=RiskClass.MEDIUM)
+    report = replace(
+        COMPARED,
+        findings=(finding(), unseen, told),
+        drift=(*DRIFT, gone, lower),
+        changes=(*CHANGES, score),
+    )
     states = {
         one["partialFingerprints"]["mcpSandbox/v1"]: one.get("baselineState")
         for one in run_of(report, complete=True)["results"]
@@ -379,7 +394,7 @@ def test_the_complete_file_says_what_is_new():
         unseen.fingerprint: "new",
         told.fingerprint: None,
         gone.fingerprint: "absent",
-        **{one.fingerprint: "new" for one in DRIFT},
+        **{one.fingerprint: "new" for one in (*DRIFT, lower)},
     }
     missing = replace(report, baseline=Baseline(BaselineState.MISSING))
     results = run_of(missing, complete=True)["results"]

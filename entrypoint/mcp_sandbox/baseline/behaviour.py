@@ -39,14 +39,26 @@ class Observed:
     """``SUBJECT (FIELD)`` with more values than a lock takes."""
 
 
-def observe(sessions: Sequence[Session], planted: frozenset[str], working_dir: str) -> Observed:
-    """The behaviour of a server over its main sessions. ``planted``: absolute paths."""
+def observe(
+    sessions: Sequence[Session],
+    beside: Sequence[Session],
+    planted: frozenset[str],
+    working_dir: str,
+) -> Observed:
+    """The behaviour of a server over its main sessions.
+
+    ``beside``: sessions with the same calls, whose records tell what does not belong to a call.
+    ``planted``: absolute paths.
+    """
     places = Places(working_dir, [e for one in sessions for e in one.container.kernel])
     seen: list[Seen] = []
     for number, session in enumerate(sessions):
         seen += Reader(number, session, places, planted).read()
+    again: list[Seen] = []
+    for number, session in enumerate(beside):
+        again += Reader(number, session, places, planted).read()
     seen = _plain_where_known(seen)
-    told = _attributed(seen, sessions)
+    told = _attributed(seen, sessions, _floating(seen, sessions, again, beside))
     return _gathered(told)
 
 
@@ -54,6 +66,8 @@ def observe(sessions: Sequence[Session], planted: frozenset[str], working_dir: s
 
 _Key = tuple[str, str]
 """Field of ``Behaviour`` and value."""
+_Asked = tuple[str, str, str, str, str]
+"""What a call was: kind, target, parameter, family, payload. Equal over sessions."""
 
 
 def _subject(one: Seen) -> str:
@@ -81,34 +95,75 @@ def _plain_where_known(seen: list[Seen]) -> list[Seen]:
 
 
 def _attributed(
-    seen: Sequence[Seen], sessions: Sequence[Session]
+    seen: Sequence[Seen], sessions: Sequence[Session], floating: frozenset[_Key]
 ) -> dict[str, dict[_Key, Sighting]]:
-    """Subject -> value -> the first time."""
+    """Subject -> value -> the first time. ``floating``: what comes in its own time."""
     told: dict[str, dict[_Key, Sighting]] = {START: {}, IDLE: {}}
+    in_calls = []
     for one in seen:
-        if one.window is Window.START or (one.window is Window.LISTING and one.early):
-            told[START].setdefault((one.part, one.value), one.sighting)
-        elif one.window is Window.IDLE and one.early:
+        floats = (one.part, one.plain) in floating and one.value != ARGUMENT
+        if one.window is Window.CALL and not floats:
+            in_calls.append(one)
+        elif one.window is Window.CALL:
             told[IDLE].setdefault((one.part, one.value), one.sighting)
-    in_calls = [one for one in seen if one.window is Window.CALL and one.sighting.call]
+        elif one.early:
+            told[_subject(one)].setdefault((one.part, one.value), one.sighting)
     late = _late(in_calls, sessions)
     of_tools: dict[str, dict[_Key, Sighting]] = {}
     for one in in_calls:
         if (one.session, one.call, one.part, one.plain) not in late:
             of_tools.setdefault(_subject(one), {}).setdefault((one.part, one.value), one.sighting)
-    in_some_call = {(one.part, one.plain) for one in in_calls}
+    in_some_call = {(one.part, name) for one in in_calls for name in (one.plain, one.value)}
+    in_some_call |= {(part, ARGUMENT) for part in BEHAVIOURS}
     for one in seen:
         key = one.part, one.value
         # After the calls: what some tool does as well, or what a call named, was begun by one.
-        begun = (one.part, one.plain) in in_some_call or ARGUMENT in one.value
-        if one.window is Window.CALL or one.early or begun:
-            continue
-        told[_subject(one)].setdefault(key, one.sighting)
+        begun = (one.part, one.plain) in in_some_call or key in in_some_call
+        if one.window is not Window.CALL and not one.early and not begun:
+            told[_subject(one)].setdefault(key, one.sighting)
     told[IDLE] = {key: one for key, one in told[IDLE].items() if key not in told[START]}
     unprompted = told[START].keys() | told[IDLE].keys()
     for subject, values in of_tools.items():
         told[subject] = {key: one for key, one in values.items() if key not in unprompted}
     return told
+
+
+def _floating(
+    seen: Sequence[Seen],
+    sessions: Sequence[Session],
+    again: Sequence[Seen],
+    beside: Sequence[Session],
+) -> frozenset[_Key]:
+    """What came with a call that it did not come with when the same was asked again.
+
+    A timer of the server's does not know of calls: which one it falls into differs by run.
+    """
+    here, there = _with_calls(seen, sessions), _with_calls(again, beside)
+    return frozenset(
+        key
+        for key, calls in here.items()
+        if key in there and 2 * sum(bool(one & there[key][0]) for one in calls[1]) < len(calls[1])
+    )
+
+
+def _with_calls(
+    seen: Sequence[Seen], sessions: Sequence[Session]
+) -> dict[_Key, tuple[set[_Asked], list[set[_Asked]]]]:
+    """Value -> all that was asked when it came, and for each time what was asked then or before."""
+    calls = [{call.number: call for call in one.transcript.calls} for one in sessions]
+    found: dict[_Key, dict[tuple[int, int], set[_Asked]]] = {}
+    for one in seen:
+        if one.window is not Window.CALL:
+            continue
+        asked = {
+            (call.kind.value, call.target, call.parameter, call.family, call.payload)
+            for number in (one.call, one.call - 1)
+            if (call := calls[one.session].get(number)) is not None
+        }
+        found.setdefault((one.part, one.plain), {})[one.session, one.call] = asked
+    return {
+        key: (set().union(*times.values()), list(times.values())) for key, times in found.items()
+    }
 
 
 def _late(in_calls: Sequence[Seen], sessions: Sequence[Session]) -> set[tuple[int, int, str, str]]:
@@ -141,7 +196,9 @@ def _late(in_calls: Sequence[Seen], sessions: Sequence[Session]) -> set[tuple[in
         missed = (one.session, one.call - 1, *key) not in windows
         if missed or before.status not in _ANSWERED:
             found.add((one.session, one.call, *key))
-    return found
+    # Of two that may each be the other's, neither is taken away: nothing that was done goes unsaid.
+    kept = {(part, plain) for _, _, part, plain in windows - found}
+    return {one for one in found if one[2:] in kept}
 
 
 # --- gathering ------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 
 from mcp_sandbox.baseline import likeness
 from mcp_sandbox.baseline.items import inside, whole
-from mcp_sandbox.baseline.schemas import canonical, escaped, text
+from mcp_sandbox.baseline.keywords import canonical, escaped, text
 from mcp_sandbox.model import Json, Network, Relaxation
 from mcp_sandbox.model.locked import (
     BEHAVIOURS,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from mcp_sandbox.baseline import schemas
-from mcp_sandbox.baseline.schemas import canonical, escaped, text
+from mcp_sandbox.baseline import keywords, schemas
+from mcp_sandbox.baseline.keywords import canonical, escaped, text
 from mcp_sandbox.model import Json
 from mcp_sandbox.model.locked import Change, Direction, Effect, Item, Part
 
@@ -74,7 +74,7 @@ def _shown(key: str, one: Mapping[str, Json], other: Mapping[str, Json]) -> tupl
 def _schema(subject: str, where: str, before: Json, after: Json) -> Iterator[Change]:
     found = schemas.differences(before, after, where)
     if not found:  # a schema that takes anything, written down
-        found = (schemas.Difference(where, CHANGED, Effect.WORDS, text(before), text(after)),)
+        found = (keywords.Difference(where, CHANGED, Effect.WORDS, text(before), text(after)),)
     for one in found:
         yield Change(
             Part.SCHEMA, one.direction, subject, one.before, one.after, one.pointer, one.effect

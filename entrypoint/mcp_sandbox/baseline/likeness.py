@@ -1,9 +1,10 @@
 """Which item of one lock is which of another, where the name does not say it.
 
-Likeness is the share of features (Jaccard) that two items have in common: runs of two words of
-title and description, and every member of the definition with its place. Two items are looked at
-together only when they share a feature that few others have, so that the work grows with the
-number of items and not with its square.
+Likeness is that of the texts or that of the definitions, whichever is less, each as the share of
+features (Jaccard) that two items have in common: runs of two words, and every member with its
+place. Two tools that take the same parameter and do different things are so not taken for one. Two
+items are looked at together only when they share a feature that few others have, so that the work
+grows with the number of items and not with its square.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ ALIKE = 0.5
 """Likeness from which one item is taken for another under a new name."""
 SAME = 0.8
 """Likeness from which a name that stayed is said to stand for what another was."""
+MIN_RUNS, MIN_MEMBERS = 2, 10
+"""Runs of words, or members, without which an item has nothing that tells it from others."""
 MAX_FEATURES = 128
-"""Of one item: those with the smallest hashes, which is a fair sample (minhash)."""
+"""Of one text or definition: those with the smallest hashes, a fair sample (minhash)."""
 MAX_SHARERS = 16
 """Items that may share a feature before it tells nothing."""
 MAX_TEXT = 4_000
@@ -86,9 +89,12 @@ def _equal(lost: list[Row], gained: list[Row]) -> tuple[list[Match], list[Row], 
     rest: tuple[list[Row], list[Row]] = ([], [])
     for (_, said), (old, new) in sides.items():
         left, right = _sorted_by_name(old, new)
-        found += [Match(one, other) for one, other in zip(left, right, strict=False)]
-        rest[0].extend((item, said) for item in left[len(right) :])
-        rest[1].extend((item, said) for item in right[len(left) :])
+        pairs = min(len(left), len(right))
+        if pairs and not features_of(left[0]).telling:
+            pairs = 0
+        found += [Match(one, other) for one, other in zip(left[:pairs], right, strict=False)]
+        rest[0].extend((item, said) for item in left[pairs:])
+        rest[1].extend((item, said) for item in right[pairs:])
     return found, *rest
 
 
@@ -107,10 +113,11 @@ def _sorted_by_name(old: list[Item], new: list[Item]) -> tuple[list[Item], list[
         if number not in order[0] and other_number not in order[1]:
             order[0].append(number)
             order[1].append(other_number)
-    return tuple(
-        [side[at] for at in first] + [one for at, one in enumerate(side) if at not in first]
-        for side, first in zip((left, right), order, strict=True)
-    )  # type: ignore[return-value]
+    return _reordered(left, order[0]), _reordered(right, order[1])
+
+
+def _reordered(items: list[Item], first: list[int]) -> list[Item]:
+    return [items[at] for at in first] + [one for at, one in enumerate(items) if at not in first]
 
 
 def taken_over(before: list[Row], after: list[Row]) -> list[Match]:
@@ -125,7 +132,7 @@ def taken_over(before: list[Row], after: list[Row]) -> list[Match]:
     best: dict[int, tuple[float, int]] = {}
     itself: dict[int, float] = {}
     for number, (_, words) in enumerate(after):
-        if words in said:
+        if words in said and features_of(after[number][0]).telling:
             best[number] = (1.0, -said[words][0])
     for likeness, left, right in _candidates(before, after):
         if left == right:
@@ -150,27 +157,54 @@ def _candidates(old: list[Row], new: list[Row]) -> Iterator[tuple[float, int, in
     features = [features_of(item) for item, _ in old], [features_of(item) for item, _ in new]
     owners: dict[int, list[int]] = {}
     for number, own in enumerate(features[0]):
-        for feature in own:
+        for feature in own.text | own.members:
             owners.setdefault(feature, []).append(number)
     for right, own in enumerate(features[1]):
         shared: Counter[int] = Counter()
-        for feature in sorted(own):
+        for feature in own.text | own.members:
             sharers = owners.get(feature, ())
             if len(sharers) <= MAX_SHARERS:
                 shared.update(sharers)
         near = sorted(shared, key=lambda one: (-shared[one], one))[:MAX_SHARERS]
         for left in near:
             if old[left][0].kind is new[right][0].kind:
-                yield _share(features[0][left], own), left, right
+                yield features[0][left].like(own), left, right
 
 
-def features_of(item: Item) -> frozenset[int]:
+@dataclass(frozen=True)
+class Features:
     """Hashes of what makes an item itself; its name is not of it."""
+
+    text: frozenset[int]
+    members: frozenset[int]
+
+    @property
+    def telling(self) -> bool:
+        """There is enough of them to know an item by."""
+        return len(self.text) >= MIN_RUNS or len(self.members) >= MIN_MEMBERS
+
+    def like(self, other: Features) -> float:
+        """0 to 1."""
+        if not (self.telling and other.telling):
+            return 0.0
+        shares = [
+            _share(one, another)
+            for one, another in ((self.text, other.text), (self.members, other.members))
+            if one or another
+        ]
+        return min(shares)
+
+
+def features_of(item: Item) -> Features:
+    """What an item is known by."""
     words = _WORD.findall(f"{item.title} {item.description}"[:MAX_TEXT].lower())
     runs = {f"{one} {other}" for one, other in pairwise(words)} or set(words)
-    members = _members(item.definition, "", MAX_DEPTH)
-    runs.update(f"/{path}" for path in islice(members, MAX_MEMBERS))
-    hashes = sorted({crc32(run.encode("utf-8", "replace")) for run in runs})
+    members = set(islice(_members(item.definition, "", MAX_DEPTH), MAX_MEMBERS))
+    return Features(_sample(runs), _sample(members))
+
+
+def _sample(features: set[str]) -> frozenset[int]:
+    hashes = sorted({crc32(one.encode("utf-8", "replace")) for one in features})
     return frozenset(hashes[:MAX_FEATURES])
 
 

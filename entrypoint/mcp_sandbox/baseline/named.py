@@ -20,8 +20,12 @@ from mcp_sandbox.model import Call
 from mcp_sandbox.model.locked import ARGUMENT
 
 VALID = "valid"
-_LONGEST = 4_096
-"""Longer strings of ours are there to be long."""
+_LONGEST = 1_024
+"""Characters of a string that are looked at."""
+MAX_LEVELS = 24
+"""Folders above a file that a lock names."""
+_MOST = 64
+"""Words of one string that are looked at as paths."""
 _WORD = re.compile(r"[\w.+-]+")
 _CLIMBS = re.compile(r"(?:\.{1,2}/)+")
 _SPLIT = re.compile(r"[\s'\"`;|&<>(){}$,=]+")
@@ -66,7 +70,7 @@ class Named:
         number = call.number
         parts: set[str] = set()
         hostile: set[str] = set()
-        for text in {one for one in strings(call.arguments) if one and len(one) <= _LONGEST}:
+        for text in {one[:_LONGEST] for one in strings(call.arguments) if one}:
             names = self._in(text)
             _first(self._hosts, names.hosts, number)
             _first(self._programs, names.programs, number)
@@ -81,7 +85,7 @@ class Named:
                 paths = self._ordinary.setdefault(self._called[number], set())
                 paths.update(names.paths - {"/"})
             elif text not in usual:
-                hostile.update(text.split("/"))
+                hostile.update(text.split("/", _MOST)[:_MOST])
                 hostile.update(part for path in names.paths for part in path.split("/"))
         self._parts[number] = frozenset(one for one in parts if len(one) >= _WHOLE)
         self._hostile_parts[number] = frozenset(hostile - {""})
@@ -94,7 +98,10 @@ class Named:
             paths: set[str] = set()
             for form in _decoded(text):
                 hosts.update(hostnames.hosts_in(form), hostnames.meant(form))
-                words.update(deeds.short(word) for word in _WORD.findall(form))
+                found = _WORD.findall(form)
+                words.update(deeds.short(word) for word in found)
+                # A program takes any word for the name of a host.
+                hosts.update(word.rstrip(".").lower() for word in found)
                 paths.update(_paths(form))
             self._read[text] = _Names(frozenset(hosts), frozenset(words), frozenset(paths))
         return self._read[text]
@@ -166,12 +173,16 @@ def _first(known: dict[str, int], found: Iterable[str], number: int) -> None:
         known.setdefault(one, number)
 
 
+def _absolute(path: str) -> str:
+    """Below the root, with one slash at its beginning: ``normpath`` would leave two."""
+    return "/" + posixpath.normpath(f"/{path}").lstrip("/")
+
+
 def _above(path: str) -> Iterator[str]:
-    """The folders that a path lies in, the nearest first, without the root."""
-    folder = posixpath.dirname(path)
-    while folder not in {"/", ""}:
-        yield folder
-        folder = posixpath.dirname(folder)
+    """The folders that an absolute path lies in, the nearest first, without the root."""
+    parts = path.split("/")[:MAX_LEVELS]
+    for end in range(len(parts) - 1, 1, -1):
+        yield "/".join(parts[:end])
 
 
 def _beside(path: str, ordinary: set[str]) -> str:
@@ -193,14 +204,14 @@ def _decoded(text: str) -> tuple[str, ...]:
 
 def _paths(text: str) -> Iterator[str]:
     """The absolute paths that a text may lead to: as a whole, and word by word."""
-    for word in {text.strip(), *_SPLIT.split(text)}:
+    for word in {text.strip(), *_SPLIT.split(text, _MOST)[:_MOST]}:
         bare = word.removeprefix("file://").replace("\\", "/")
         cut = bare.split("\0")[0]
         for one in {bare, cut}:
             climbed = _CLIMBS.sub("", one, count=1) if _CLIMBS.match(one) else None
             if one.startswith("/"):
-                yield posixpath.normpath("/" + one.lstrip("/"))
+                yield _absolute(one)
             elif climbed is not None or one == "..":
-                yield posixpath.normpath(f"/{climbed or ''}")
+                yield _absolute(climbed or "")
             elif "/" in one and "/../" in one:
-                yield posixpath.normpath(f"/{one}")
+                yield _absolute(one)

@@ -33,6 +33,7 @@ _SYSTEM = re.compile(
 )
 _PACKAGES = re.compile(r"/(?:site-packages|dist-packages|node_modules)(?:/|$)|/pyvenv\.cfg$")
 _CODE = re.compile(r"\.(?:py|pyc|pyi|js|mjs|cjs|jar|class|rb|node|so(?:\.[0-9.]+)?)$")
+_MAX_LEVELS = 64
 _PROC = re.compile(r"/proc/(?:([0-9]+|self|thread-self)/(?:task/[0-9]+/)?)?(.*)")
 _OWN_PROC = re.compile(r"/proc/(?:self|thread-self)(?:/|$)")
 _HIDDEN = re.compile(r"/\.[^/.]")
@@ -94,9 +95,5 @@ class Places:
     def _of_program(self, path: str) -> bool:
         if self._working != "/" and path.startswith(f"{self._working}/"):
             return True
-        folder = posixpath.dirname(path)
-        while folder != "/":
-            if folder in self._folders:
-                return True
-            folder = posixpath.dirname(folder)
-        return path in self._folders
+        parts = path.split("/")[:_MAX_LEVELS]
+        return any("/".join(parts[:end]) in self._folders for end in range(len(parts), 1, -1))

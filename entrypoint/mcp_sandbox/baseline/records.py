@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mcp_sandbox import deeds, hostnames
+from mcp_sandbox import deeds, endpoints, hostnames
 from mcp_sandbox.baseline import normalise
-from mcp_sandbox.baseline.named import Named
+from mcp_sandbox.baseline.named import MAX_LEVELS, Named
 from mcp_sandbox.baseline.places import OK, OURS, REFUSED, Places
 from mcp_sandbox.model import (
     Act,
@@ -27,6 +27,7 @@ _CONNECTIONS = frozenset({SinkKind.HTTP, SinkKind.TLS, SinkKind.TCP, SinkKind.AL
 _DATAGRAMS = frozenset({SinkKind.UDP, SinkKind.QUIC})
 _CHANGES = frozenset({Act.WRITE, Act.MKDIR, Act.MKNOD, Act.UNLINK, Act.CHMOD})
 _DONE = frozenset({OK, *REFUSED})
+_OWN_NAMES = frozenset({"localhost", endpoints.OWN_NAME})
 _NAME_CACHE = "/nscd/socket"
 
 
@@ -84,7 +85,7 @@ class Reader:
             session=self._number,
             window=event.window,
             call=event.call,
-            early=early,
+            early=early or event.window is Window.START,
             sighting=Sighting(self._session, call, kernel, sink),
         )
 
@@ -150,7 +151,7 @@ class Reader:
         if event.kind is SinkKind.TAMPER:
             return
         host = hostnames.canonical(event.host)
-        if not host or host.endswith((".arpa", ".localhost")) or host == "localhost":
+        if not host or host in _OWN_NAMES or host.endswith((".arpa", ".localhost")):
             return
         port = event.port if event.kind in _CONNECTIONS | _DATAGRAMS else 0
         shown = deeds.endpoint(host, port, datagrams=event.kind in _DATAGRAMS)
@@ -165,13 +166,15 @@ def _first_call(events: Sequence[KernelEvent] | Sequence[SinkEvent]) -> int:
 
 
 def _resolved(path: str) -> str:
-    """Without ``..`` and double slashes, which a refused path may still hold."""
+    """Without ``..`` and double slashes, which a refused path may still hold; and not too deep."""
     parts: list[str] = []
     for part in path.split("/"):
         if part == "..":
             parts[-1:] = []
         elif part not in {"", "."}:
             parts.append(part)
+    if len(parts) > MAX_LEVELS:
+        parts[MAX_LEVELS:] = [normalise.ANY]
     return "/" + "/".join(parts)
 
 

@@ -13,11 +13,11 @@ is what the model is now asked to fill in.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 
-from mcp_sandbox.baseline import alternatives
+from mcp_sandbox.baseline import alternatives, keywords
+from mcp_sandbox.baseline.keywords import PROSE, Difference, canonical, escaped, text
 from mcp_sandbox.model import Json
 from mcp_sandbox.model.locked import Direction, Effect
 
@@ -27,29 +27,6 @@ MAX_STEPS = 20_000
 """Pairs of subschemas of one schema; a reference may lead to the same one many times."""
 
 
-@dataclass(frozen=True)
-class Difference:
-    """One difference between two schemas."""
-
-    pointer: str
-    direction: Direction
-    effect: Effect
-    before: str = ""
-    after: str = ""
-
-
-PROSE = frozenset(
-    {"description", "title", "markdownDescription", "$comment", "examples", "$schema"}
-)
-"""Keywords that constrain nothing: what stands there are words."""
-_LOWER = frozenset(
-    {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties", "minContains"}
-)
-_UPPER = frozenset(
-    {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties", "maxContains"}
-)
-_TEXTUAL = frozenset({"pattern", "format"})
-"""Dropping one takes more, adding one less; two different ones cannot be compared."""
 _SCHEMAS = frozenset(
     {"additionalProperties", "unevaluatedProperties", "additionalItems", "unevaluatedItems"}
     | {"propertyNames"}
@@ -62,21 +39,6 @@ _HANDLED = frozenset(
 )
 
 
-def text(value: Json) -> str:
-    """A value for a reader: a string as it is, all else as canonical JSON."""
-    return value if isinstance(value, str) else canonical(value)
-
-
-def canonical(value: Json) -> str:
-    """One line of JSON, equal for equal values (and ``1`` is not ``true``)."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-
-
-def escaped(key: str) -> str:
-    """A member's name as a part of a JSON pointer (RFC 6901)."""
-    return key.replace("~", "~0").replace("/", "~1")
-
-
 def differences(old: Json, new: Json, pointer: str = "") -> tuple[Difference, ...]:
     """All differences, each once, sorted by pointer. ``None`` is a schema that is not there."""
     if canonical(old) == canonical(new):
@@ -86,21 +48,31 @@ def differences(old: Json, new: Json, pointer: str = "") -> tuple[Difference, ..
     found += _unused_definitions(walk, old, new, pointer)
     if not found:
         # Never nothing: the two are not equal.
-        found = [_other(pointer, old, new)]
+        one = keywords.other(pointer, old, new)
+        plain = [canonical(_plain(_normal(side), MAX_DEPTH)) for side in (old, new)]
+        same = plain[0] == plain[1] or bool(walk.met)
+        found = [replace(one, effect=Effect.WORDS) if same else one]
     return tuple(sorted(found, key=_order))
+
+
+def _plain(value: Json, depth: int) -> Json:
+    """Without order in lists, and without members that say nothing: another way to write it."""
+    if isinstance(value, list) and depth:
+        return sorted((_plain(one, depth - 1) for one in value), key=canonical)
+    if isinstance(value, dict) and depth:
+        return {
+            key: _plain(one, depth - 1)
+            for key, one in value.items()
+            if not (key in _EMPTY and (one is True or one in ({}, [])))
+        }
+    return value
+
+
+_EMPTY = _SCHEMAS | {"items", "properties", "patternProperties", "$defs", "definitions", "allOf"}
 
 
 def _order(one: Difference) -> tuple[str, ...]:
     return one.pointer, one.direction, one.effect, one.before, one.after
-
-
-def _other(pointer: str, old: Json, new: Json) -> Difference:
-    return Difference(
-        pointer,
-        Direction.CHANGED,
-        Effect.OTHER,
-        *("" if v is None else text(v) for v in (old, new)),
-    )
 
 
 def _unused_definitions(walk: _Walk, old: Json, new: Json, pointer: str) -> list[Difference]:
@@ -110,7 +82,7 @@ def _unused_definitions(walk: _Walk, old: Json, new: Json, pointer: str) -> list
         left, right = (one.get(key) if isinstance(one, dict) else None for one in (old, new))
         if not isinstance(left, dict | None) or not isinstance(right, dict | None):
             if canonical(left) != canonical(right):
-                found.append(_other(f"{pointer}/{key}", left, right))
+                found.append(keywords.other(f"{pointer}/{key}", left, right))
             continue
         left, right = left or {}, right or {}
         for name in sorted(left.keys() | right.keys()):
@@ -118,18 +90,12 @@ def _unused_definitions(walk: _Walk, old: Json, new: Json, pointer: str) -> list
             told = id(other if name in right else one) in walk.met
             if told or canonical(one) == canonical(other):
                 continue
-            direction = _gone(name in left, name in right)
+            direction = keywords.gone(name in left, name in right)
             shown = ("" if v is None else text(v) for v in (one, other))
             found.append(
                 Difference(f"{pointer}/{key}/{escaped(name)}", direction, Effect.WORDS, *shown)
             )
     return found
-
-
-def _gone(before: bool, after: bool) -> Direction:
-    if before and after:
-        return Direction.CHANGED
-    return Direction.GAINED if after else Direction.LOST
 
 
 class _Walk:
@@ -149,7 +115,7 @@ class _Walk:
         self._steps += 1
         if not depth or self._steps > MAX_STEPS or not _is_schema(old) or not _is_schema(new):
             if canonical(old) != canonical(new):
-                yield _other(pointer, old, new)
+                yield keywords.other(pointer, old, new)
             return
         if old is False or new is False:
             if old is not new:
@@ -161,12 +127,12 @@ class _Walk:
     def _objects(
         self, old: dict[str, Json], new: dict[str, Json], pointer: str, depth: int
     ) -> Iterator[Difference]:
-        yield from _prose(old, new, pointer)
+        yield from keywords.prose(old, new, pointer)
         if "$ref" in old or "$ref" in new:
             followed = self._followed(old, new)
             if followed is None:
                 if canonical(_bare(old)) != canonical(_bare(new)):
-                    yield _other(pointer, old, new)
+                    yield keywords.other(pointer, old, new)
                 return
             left, right, pair = followed
             if pair is None or pair not in self._pairs:
@@ -211,8 +177,8 @@ class _Walk:
     def _keywords(
         self, old: dict[str, Json], new: dict[str, Json], pointer: str, depth: int
     ) -> Iterator[Difference]:
-        yield from _types(old, new, pointer)
-        yield from _values(old, new, pointer)
+        yield from keywords.types(old, new, pointer)
+        yield from keywords.values(old, new, pointer)
         yield from self._properties(old, new, pointer, depth)
         yield from self._items(old, new, pointer, depth)
         for key in ("allOf", "anyOf", "oneOf"):
@@ -222,17 +188,17 @@ class _Walk:
             if key in _SCHEMAS:
                 yield from self.compare(before, after, f"{pointer}/{key}", depth - 1)
             elif canonical(before) != canonical(after) or (key in old) != (key in new):
-                yield _keyword(key, old, new, pointer)
-        for key, effect in (("uniqueItems", _unique), ("multipleOf", _multiple)):
+                yield keywords.keyword(key, old, new, pointer)
+        for key, effect in (("uniqueItems", keywords.unique), ("multipleOf", keywords.multiple)):
             if canonical(old.get(key)) != canonical(new.get(key)):
-                yield _changed(key, old, new, pointer, effect(old.get(key), new.get(key)))
+                yield keywords.changed(key, old, new, pointer, effect(old.get(key), new.get(key)))
 
     def _properties(
         self, old: dict[str, Json], new: dict[str, Json], pointer: str, depth: int
     ) -> Iterator[Difference]:
-        needed = _names(new.get("required"))
+        needed = keywords.names(new.get("required"))
         for key in ("properties", "patternProperties"):
-            before, after = (_members(one.get(key)) for one in (old, new))
+            before, after = (keywords.members(one.get(key)) for one in (old, new))
             for name in sorted(before.keys() | after.keys()):
                 where = f"{pointer}/{key}/{escaped(name)}"
                 if name in before and name in after:
@@ -246,8 +212,8 @@ class _Walk:
                     yield Difference(where, Direction.LOST, Effect.NARROWER, before=shown)
             odd = any(not isinstance(one.get(key), dict | None) for one in (old, new))
             if odd and canonical(old.get(key)) != canonical(new.get(key)):
-                yield _other(f"{pointer}/{key}", old.get(key), new.get(key))
-        yield from _required(old, new, f"{pointer}/required")
+                yield keywords.other(f"{pointer}/{key}", old.get(key), new.get(key))
+        yield from keywords.required(old, new, f"{pointer}/required")
 
     def _items(
         self, old: dict[str, Json], new: dict[str, Json], pointer: str, depth: int
@@ -260,11 +226,11 @@ class _Walk:
                 for number, (left, right) in enumerate(zip(before, after, strict=True)):
                     yield from self.compare(left, right, f"{where}/{number}", depth - 1)
             elif isinstance(before, list) or isinstance(after, list):
-                yield _other(where, before, after)
+                yield keywords.other(where, before, after)
             elif key == "items":
                 yield from self.compare(before, after, where, depth - 1)
             elif canonical(before) != canonical(after):
-                yield _other(where, before, after)
+                yield keywords.other(where, before, after)
 
     def _combined(
         self, key: str, old: dict[str, Json], new: dict[str, Json], pointer: str, depth: int
@@ -275,7 +241,7 @@ class _Walk:
         if canonical(before) == canonical(after):
             return
         if not isinstance(before, list | None) or not isinstance(after, list | None):
-            yield _other(where, before, after)
+            yield keywords.other(where, before, after)
             return
         left, right = _left_over(before or [], after or [])
         exclusive = key == "oneOf" and not all(
@@ -286,9 +252,9 @@ class _Walk:
                 for each in self.compare(one, other, f"{where}/{number}", depth - 1):
                     # What fewer members take, exactly one of them may now take.
                     hidden = exclusive and each.effect is Effect.NARROWER
-                    yield Difference(**{**vars(each), "effect": Effect.OTHER}) if hidden else each
+                    yield replace(each, effect=Effect.OTHER) if hidden else each
         elif left and right:
-            yield _other(where, before, after)
+            yield keywords.other(where, before, after)
         else:
             # One more thing to satisfy takes less, one more to choose from takes more. The first
             # choice is a bound where there was none, the last one's going takes it away.
@@ -296,9 +262,9 @@ class _Walk:
             if key != "allOf" and (before is None or after is None):
                 more = not more
             effect = Effect.WIDER if more else Effect.NARROWER
-            if exclusive and effect is Effect.NARROWER:
-                effect = Effect.OTHER
-            yield _changed(key, old, new, pointer, effect)
+            if exclusive and before is not None and after is not None:
+                effect = Effect.OTHER  # what two of them take, none of them takes
+            yield keywords.changed(key, old, new, pointer, effect)
 
 
 def resolve(root: Json, reference: Json) -> Json:
@@ -328,138 +294,6 @@ def _is_schema(value: Json) -> bool:
 def _bare(schema: dict[str, Json]) -> dict[str, Json]:
     """Without the keywords that are words only."""
     return {key: value for key, value in schema.items() if key not in PROSE}
-
-
-def _members(value: Json) -> Mapping[str, Json]:
-    return value if isinstance(value, dict) else {}
-
-
-def _names(value: Json) -> frozenset[str]:
-    found = value if isinstance(value, list) else []
-    return frozenset(one for one in found if isinstance(one, str))
-
-
-def _required(old: dict[str, Json], new: dict[str, Json], where: str) -> Iterator[Difference]:
-    """Names that became required, or no longer are; those of new properties are told there."""
-    needed = [_names(one.get("required")) for one in (old, new)]
-    known = [_members(one.get("properties")) for one in (old, new)]
-    for name in sorted(needed[1] - needed[0]):
-        if name in known[0] or name not in known[1]:
-            yield Difference(where, Direction.GAINED, Effect.NARROWER, after=name)
-    for name in sorted(needed[0] - needed[1]):
-        if name in known[1] or name not in known[0]:
-            yield Difference(where, Direction.LOST, Effect.WIDER, before=name)
-    if needed[0] == needed[1] and canonical(old.get("required")) != canonical(new.get("required")):
-        listed = all(isinstance(one.get("required", []), list) for one in (old, new))
-        shown = _text(old.get("required")), _text(new.get("required"))
-        effect = Effect.WORDS if listed else Effect.OTHER
-        yield Difference(where, Direction.CHANGED, effect, *shown)
-
-
-def _text(value: Json) -> str:
-    return "" if value is None else text(value)
-
-
-def _prose(old: dict[str, Json], new: dict[str, Json], pointer: str) -> Iterator[Difference]:
-    for key in sorted(PROSE & (old.keys() | new.keys())):
-        before, after = old.get(key), new.get(key)
-        if canonical(before) != canonical(after):
-            direction = _gone(key in old, key in new)
-            shown = ("" if v is None else text(v) for v in (before, after))
-            yield Difference(f"{pointer}/{escaped(key)}", direction, Effect.WORDS, *shown)
-
-
-def _changed(
-    key: str, old: dict[str, Json], new: dict[str, Json], pointer: str, effect: Effect
-) -> Difference:
-    shown = (text(one[key]) if key in one else "" for one in (old, new))
-    return Difference(f"{pointer}/{escaped(key)}", Direction.CHANGED, effect, *shown)
-
-
-def _keyword(key: str, old: dict[str, Json], new: dict[str, Json], pointer: str) -> Difference:
-    """A keyword that holds no schema which could be compared."""
-    before, after = old.get(key), new.get(key)
-    if key in _LOWER or key in _UPPER:
-        effect = _bound(before, after, lower=key in _LOWER, there=(key in old, key in new))
-    elif key in _TEXTUAL:
-        effect = Effect.OTHER
-        if (key in old) != (key in new):
-            effect = Effect.WIDER if key in old else Effect.NARROWER
-    elif key.startswith("x-"):
-        effect = Effect.WORDS
-    else:
-        effect = Effect.OTHER
-    return _changed(key, old, new, pointer, effect)
-
-
-def _is_number(value: Json) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _bound(before: Json, after: Json, *, lower: bool, there: tuple[bool, bool]) -> Effect:
-    if there == (True, False) and _is_number(before):
-        return Effect.WIDER
-    if there == (False, True) and _is_number(after):
-        return Effect.NARROWER
-    if not _is_number(before) or not _is_number(after):
-        return Effect.OTHER
-    return Effect.WIDER if (after < before) is lower else Effect.NARROWER
-
-
-def _unique(before: Json, after: Json) -> Effect:
-    if not isinstance(before, bool | None) or not isinstance(after, bool | None):
-        return Effect.OTHER
-    if bool(before) == bool(after):
-        return Effect.WORDS
-    return Effect.WIDER if before else Effect.NARROWER
-
-
-def _multiple(before: Json, after: Json) -> Effect:
-    if before is None or after is None:
-        return Effect.WIDER if after is None else Effect.NARROWER
-    if not (isinstance(before, int) and isinstance(after, int) and before > 0 and after > 0):
-        return Effect.OTHER
-    if before % after == 0:
-        return Effect.WIDER
-    return Effect.NARROWER if after % before == 0 else Effect.OTHER
-
-
-def _types(old: dict[str, Json], new: dict[str, Json], pointer: str) -> Iterator[Difference]:
-    if canonical(old.get("type")) == canonical(new.get("type")):
-        return
-    before, after = alternatives.types(old), alternatives.types(new)
-    if before is None or after is None:
-        effect = Effect.OTHER
-    elif before == after:
-        effect = Effect.WORDS
-    elif before < after:
-        effect = Effect.WIDER
-    else:
-        effect = Effect.NARROWER if after < before else Effect.OTHER
-    yield _changed("type", old, new, pointer, effect)
-
-
-def _values(old: dict[str, Json], new: dict[str, Json], pointer: str) -> Iterator[Difference]:
-    """``enum`` and ``const``, which is an enum of one: each value that came or went."""
-    before, after = alternatives.values(old), alternatives.values(new)
-    key = "const" if "const" in old and "const" in new else "enum"
-    where = f"{pointer}/{key}"
-    if before is None and after is None:
-        for each in ("enum", "const"):
-            if canonical(old.get(each)) != canonical(new.get(each)):
-                yield _other(f"{pointer}/{each}", old.get(each), new.get(each))
-    elif before is None or after is None:
-        key = next(one for one in ("enum", "const") if one in old or one in new)
-        odd = any(key in one and alternatives.values(one) is None for one in (old, new))
-        effect = Effect.WIDER if after is None else Effect.NARROWER
-        yield _changed(key, old, new, pointer, Effect.OTHER if odd else effect)
-    else:
-        for value in sorted(after.keys() - before.keys()):
-            shown = text(after[value])
-            yield Difference(where, Direction.GAINED, Effect.WIDER, after=shown)
-        for value in sorted(before.keys() - after.keys()):
-            shown = text(before[value])
-            yield Difference(where, Direction.LOST, Effect.NARROWER, before=shown)
 
 
 def _left_over(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -27,9 +28,10 @@ from mcp_sandbox.model import (
     Transcript,
     Witness,
 )
-from mcp_sandbox.model.locked import Ceilings, Item, Launch, Lock, Taken
+from mcp_sandbox.model.locked import SERVER, Ceilings, Item, Launch, Lock, Taken
 
-MAIN = "main"
+MAIN, UNTRACED = "main", "untraced"
+"""Roles of sessions: the plan, and the same with nothing watching but the sink."""
 NOT_OFFERED = "not offered"
 NAME_KEY: dict[ItemKind, str] = {
     ItemKind.TOOLS: "name",
@@ -64,6 +66,7 @@ def take(
     opened = [one for one in mains if one.transcript.end not in _DEAD]
     seen = behaviour.observe(
         mains,
+        [one for one in observations.sessions if one.transcript.role == UNTRACED],
         frozenset(
             place.removeprefix(_FILE) for place in observations.planted if place.startswith(_FILE)
         ),
@@ -84,11 +87,14 @@ def take(
         profile=profile,
         network=network,
         tls=tls,
-        server=_plain(normaliser.json(transcript.server_info, "server")) if transcript else None,
-        capabilities=_plain(normaliser.json(transcript.capabilities, "server"))
+        # An empty object is written as nothing at all, and so has to be nothing here.
+        server=_plain(normaliser.json(transcript.server_info, SERVER)) or None
         if transcript
         else None,
-        instructions=normaliser.text(transcript.instructions, "server") if transcript else "",
+        capabilities=_plain(normaliser.json(transcript.capabilities, SERVER)) or None
+        if transcript
+        else None,
+        instructions=normaliser.text(transcript.instructions, SERVER) if transcript else "",
         items=tuple(sorted(items, key=lambda item: item.subject)),
         behaviour=seen.behaviour,
         uncalled=tuple(sorted(uncalled)),
@@ -263,7 +269,7 @@ def _unlisted(transcript: Transcript | None) -> Iterator[str]:
             yield f"The list of {kind.value} is not whole: {state}"[:MAX_REASON] + "."
         items = listing.items if listing else ()
         names = [str(raw.get(NAME_KEY[kind])) for raw in items if isinstance(raw, dict)]
-        for name in sorted({one for one in names if names.count(one) > 1}):
+        for name in sorted(one for one, count in Counter(names).items() if count > 1):
             yield f"Two {kind.value} have the name {name[:100]!r}."
         size += sum(len(text) for text in strings(list(items)))
     if size > MAX_TEXT:

@@ -76,12 +76,16 @@ def print_report(console: Console, report: Report, *, folder: Path | None) -> No
 
 def print_changes(report: Report, *, as_json: bool) -> None:
     """What changed since the baseline, before and after; or as JSON (shape: ``report.diff``)."""
-    shown = diff.of(report)
     with printing() as console:
         if as_json:
-            sys.stdout.buffer.write(diff.dump(shown))
+            sys.stdout.buffer.write(diff.dump(diff.of(report)))
         else:
-            _print_lines(console, diff_text.lines(shown))
+            print_difference(console, report)
+
+
+def print_difference(console: Console, report: Report) -> None:
+    """What changed in words, for a person."""
+    _print_lines(console, diff_text.lines(diff.of(report)))
 
 
 def _print_lines(console: Console, lines: Iterable[Line]) -> None:

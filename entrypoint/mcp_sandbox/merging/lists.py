@@ -105,7 +105,7 @@ class _List:
             raise self._wrong(named.get("server", self._top), "", "each server is a [[server]].")
         if not 0 < len(servers) <= MAX_SERVERS:
             raise self._wrong(self._top, "", f"{len(servers)} servers; 1 to {MAX_SERVERS} can be.")
-        shared = self._inputs(at, defaults, frozenset(SETTINGS))
+        shared = self._inputs(at, defaults)
         tables = [table for table in self._tables if table.name == "server"]
         # Written as one array, `server = [{…}]`, they have no lines of their own.
         tables += [self._top] * (len(servers) - len(tables))
@@ -126,6 +126,10 @@ class _List:
         self, table: toml_lines.Table, one: Mapping[str, Any], shared: dict[str, str]
     ) -> Entry:
         kinds = [kind.value for kind in SourceKind]
+        known = {*SETTINGS, "name", *kinds}
+        for key in one:
+            if key.replace("_", "-") not in known:
+                raise self._wrong(table, key, _unknown(key, known))
         given = [kind for kind in kinds if kind in one]
         if len(given) != 1:
             raise self._wrong(table, "", f"a server has one of {', '.join(kinds)}.")
@@ -140,7 +144,7 @@ class _List:
                 "hyphens and underscores, 63 at most.",
             )
         rest = {key: value for key, value in one.items() if key not in {"name", kind.value}}
-        inputs = shared | self._inputs(table, rest, {*SETTINGS, "name", *kinds})
+        inputs = shared | self._inputs(table, rest)
         self._check(table, kind, source, inputs)
         return Entry(name, kind, source, inputs, table.line)
 
@@ -174,15 +178,13 @@ class _List:
             )
         return value
 
-    def _inputs(
-        self, table: toml_lines.Table, given: Mapping[str, Any], known: Collection[str]
-    ) -> dict[str, str]:
+    def _inputs(self, table: toml_lines.Table, given: Mapping[str, Any]) -> dict[str, str]:
         """Settings as inputs."""
         made = {}
         for key, value in given.items():
             name = key.replace("_", "-")
             if name not in SETTINGS:
-                raise self._wrong(table, key, _unknown(key, known))
+                raise self._wrong(table, key, _unknown(key, SETTINGS))
             if name in _FILES:
                 made[name] = self._path(table, key, value)
             else:

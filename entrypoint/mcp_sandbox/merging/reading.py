@@ -7,6 +7,8 @@ import json
 import os
 import stat
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -83,29 +85,31 @@ def _adapter() -> TypeAdapter[_Report]:
     return TypeAdapter(_Report)
 
 
-def opened(path: Path, limit: int) -> IO[bytes]:
+@contextmanager
+def opened(path: Path, limit: int) -> Iterator[IO[bytes]]:
     """A regular file of at most ``limit`` bytes, no link, no pipe.
 
-    Raises ``ReportUnreadable`` with one sentence that does not name the folder.
+    Raises ``ReportUnreadable`` with one sentence that does not name the folder, also for what goes
+    wrong while it is read.
     """
     try:
         # A named pipe would keep a reader waiting for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            os.close(descriptor)
+            raise ReportUnreadable(f"{path.name} is no file.")
+        with os.fdopen(descriptor, "rb") as file:
+            if facts.st_size > limit:
+                raise ReportUnreadable(
+                    f"{path.name} has {facts.st_size} bytes, and at most {limit} are read."
+                )
+            yield file
     except FileNotFoundError as error:
         raise ReportUnreadable(f"There is no {path.name}.") from error
     except OSError as error:
         why = "it is a link" if path.is_symlink() else error.strerror
         raise ReportUnreadable(f"{path.name} cannot be read: {why}.") from error
-    facts = os.fstat(descriptor)
-    regular = stat.S_ISREG(facts.st_mode)
-    if not regular or facts.st_size > limit:
-        os.close(descriptor)
-        raise ReportUnreadable(
-            f"{path.name} has {facts.st_size} bytes, and at most {limit} are read."
-            if regular
-            else f"{path.name} is no file."
-        )
-    return os.fdopen(descriptor, "rb")
 
 
 def whole(path: Path, limit: int) -> bytes:

@@ -25,7 +25,7 @@ from mcp_sandbox.model.answer import Report
 from mcp_sandbox.model.locked import LOCK_FILE, Baseline, Taken
 from mcp_sandbox.pipeline import comparing
 from mcp_sandbox.pipeline.judging import Judged, judge, rejudge, rendered, rule_infos, unfinished
-from mcp_sandbox.pipeline.learning import Clock, Learned, Learning, base_image
+from mcp_sandbox.pipeline.learning import Clock, Learned, Learning, base_image, have_base_image
 from mcp_sandbox.pipeline.locking import old_lock, write_lock
 from mcp_sandbox.pipeline.results import Results
 from mcp_sandbox.pipeline.running import Observer, Unobserved
@@ -106,6 +106,8 @@ def scan(
         clock.phase("baseline and policy")
         counts = comparing.basis(settings, environment, comparing.today())
         settings = counts.settings
+        if settings.baseline_image is not None:
+            have_base_image(settings, run_id)
         Learning(settings, clock, results, learned, run_id, environment).learn()
         mute = unanswered(learned.held, learned.image, learned.versions, settings)
         baseline = counts.baseline
@@ -114,7 +116,9 @@ def scan(
         clock.phase("judge")
         judged = _judged(settings, learned, counts, baseline)
         report = replace(judged.report, versions=learned.versions, run=clock.facts(run_id))
-        write(results, report, settings, answered=mute is None)
+        answered = mute is None
+        locked = answered and not judged.taken.incomplete
+        write(results, report, settings, answered=answered, locked=locked)
         return _proposed(results, report, judged.taken, mute)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - told, with what was learned
         broken = _failure(error)

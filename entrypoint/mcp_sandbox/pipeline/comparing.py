@@ -6,7 +6,7 @@ functions compare a run that has just been made and a report that was saved.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -163,10 +163,14 @@ def read(found: Found) -> Baseline:
 # --- after it -------------------------------------------------------------------------------------
 
 
-def take(observations: Observations, profile: Profile) -> Taken:
-    """The lock of a run. Its score is that of our own rules, before any policy."""
-    own = replace(observations, scanners=(), scanners_requested=())
-    detail = score.detail(rules.evaluate(own, profile), coverage.measure(own))
+def take(observations: Observations, profile: Profile, ours: Sequence[Finding]) -> Taken:
+    """The lock of a run. Its score is that of our own rules.
+
+    ``ours``: what they say of the run, as the policy leaves it: who accepts a finding does not
+    find it again as a score that dropped.
+    """
+    own = coverage.measure(replace(observations, scanners=(), scanners_requested=()))
+    detail = score.detail(ours, own)
     return taking.take(
         observations,
         scanner=__version__,
@@ -177,9 +181,14 @@ def take(observations: Observations, profile: Profile) -> Taken:
     )
 
 
-def compared(observations: Observations, profile: Profile, baseline: Baseline | None) -> Comparison:
-    """A run beside what counts."""
-    taken = take(observations, profile)
+def compared(
+    observations: Observations,
+    profile: Profile,
+    baseline: Baseline | None,
+    ours: Sequence[Finding],
+) -> Comparison:
+    """A run beside what counts; ``ours`` as for ``take``."""
+    taken = take(observations, profile, ours)
     if baseline is None or baseline.state is BaselineState.OFF:
         return Comparison(taken)
     changes = () if baseline.lock is None else compare.compare(baseline.lock, taken.lock)
@@ -200,13 +209,13 @@ def placed(
     """The baseline with the lines of the checkout that hold what changed since."""
     if context is None or baseline.lock is None:
         return baseline
-    changes = compare.compare(baseline.lock, take(observations, profile).lock)
+    changes = compare.compare(baseline.lock, take(observations, profile, ()).lock)
     return replace(baseline, places=placing.places(context, changes))
 
 
 def of_image(reference: str, observations: Observations, profile: Profile) -> Baseline:
     """What another image did in this job, as a baseline."""
-    taken = take(observations, profile)
+    taken = take(observations, profile, rules.evaluate(observations, profile))
     origin = f"image {reference}"
     if taken.incomplete:
         return unusable(reference, " ".join(taken.incomplete))

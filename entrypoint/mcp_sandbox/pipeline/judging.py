@@ -52,15 +52,20 @@ def judge(
     ``today``: the day by which acceptances expire.
     """
     measured = coverage.measure(observations)
-    comparison = comparing.compared(observations, settings.profile, baseline)
     found = _findings(observations, settings.profile)
+    rules_on_drift = frozenset(COMPARING)
+    accepted = apply(
+        found, policy, today, coverage=measured, drift=None, drift_rules=rules_on_drift
+    )
+    ours = [one for one in accepted.findings if not one.tool]
+    comparison = comparing.compared(observations, settings.profile, baseline, ours)
     left = apply(
         found,
         policy,
         today,
         coverage=measured,
         drift=comparison.drift,
-        drift_rules=COMPARING,
+        drift_rules=rules_on_drift,
     )
     # What is wrong with the policy says nothing of the server.
     detail = score.detail(left.findings, measured)
@@ -97,9 +102,18 @@ def judge(
         changes=comparison.changes,
         baseline=baseline,
         policy=policy,
-        limits=(*observations.left_out, *left_out),
+        limits=(*observations.left_out, *left_out, *_unlocked(comparison.taken)),
     )
     return Judged(report, comparison.taken)
+
+
+def _unlocked(taken: Taken) -> tuple[str, ...]:
+    """Why no lock file is proposed, where none is."""
+    if not taken.incomplete:
+        return ()
+    more = len(taken.incomplete) - 1
+    others = f" ({more} more reason{'s' if more > 1 else ''})" if more else ""
+    return (f"No lock file is proposed: {taken.incomplete[0]}{others}",)
 
 
 def _unread(
@@ -170,7 +184,7 @@ def rejudge(path: Path, settings: Settings, environment: Mapping[str, str], toda
     if saved.error:
         report = unfinished(seen, SandboxError(saved.error), settings.profile)
         report = replace(report, coverage=saved.coverage, seed=saved.seed)
-        judged = Judged(report, comparing.take(seen, settings.profile))
+        judged = Judged(report, comparing.take(seen, settings.profile, ()))
     else:
         judged = judge(
             seen,

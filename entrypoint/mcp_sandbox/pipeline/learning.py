@@ -276,6 +276,18 @@ class _Beside:
         self.clock.doing(what)
 
 
+def have_base_image(settings: Settings, run_id: str) -> None:
+    """Pull the base image when it is not there.
+
+    Raises ``ImageMissing`` when it cannot be had, ``EngineUnavailable``, ``EngineFailed``.
+    """
+    store = ImageStore(settings.docker_host, run_id)
+    try:
+        store.take(settings.baseline_image or "")
+    finally:
+        store.close()
+
+
 def base_image(
     settings: Settings, clock: Clock, run_id: str, environment: Mapping[str, str]
 ) -> Baseline:

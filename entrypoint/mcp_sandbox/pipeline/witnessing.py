@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shlex
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
@@ -36,8 +37,8 @@ from mcp_sandbox.sandbox import Recorded
 MAX_LOUD = 20_000
 """Different events of one session that are kept; beyond it the record is not complete."""
 MAX_QUIET = 5_000
-"""Different events that are kept of those which start-up makes by the thousand: reading ordinary
-files, new processes, their ends."""
+"""Different events that are kept of each sort which start-up makes by the thousand: ordinary files
+that are opened; new processes, their ends, and what comes with every name."""
 MAX_TEXT = 1_024
 SINK_TEXT = 4_096
 BLOCK = 2**20
@@ -170,7 +171,7 @@ class _Book:
         self._matcher = matcher
         self._found: dict[_Content, list[int]] = {}
         self._loud = 0
-        self._quiet = 0
+        self._quiet = Counter[bool]()
         self.why = ""
 
     def add(self, event: trace.Event) -> None:
@@ -183,8 +184,9 @@ class _Book:
             known[0] += 1
             return
         if event.object not in self._bait and _quiet(event):
-            self._quiet += 1
-            if self._quiet > MAX_QUIET:
+            opens = event.act is Act.OPEN
+            self._quiet[opens] += 1
+            if self._quiet[opens] > MAX_QUIET:
                 return
         else:
             self._loud += 1

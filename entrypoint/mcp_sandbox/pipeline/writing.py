@@ -18,9 +18,17 @@ from mcp_sandbox.settings import Settings
 _ID = re.compile(r"(?:sha256:)?[0-9a-f]{12,64}")
 
 
-def write(results: Results, report: Report, settings: Settings, *, answered: bool = True) -> None:
+def write(
+    results: Results,
+    report: Report,
+    settings: Settings,
+    *,
+    answered: bool = True,
+    locked: bool = False,
+) -> None:
     """Write what there is to tell; ``answered``: the server did, at least once.
 
+    ``locked``: a lock file of what was seen is written too, so that the summary may speak of it.
     Raises ``OutputFailed``.
     """
     known = rule_infos()
@@ -42,14 +50,14 @@ def write(results: Results, report: Report, settings: Settings, *, answered: boo
         # No SARIF for a run that broke off: an empty one would close the alerts of the last.
         results.remove(SARIF)
         results.remove(COMPLETE_SARIF)
-    results.write(SUMMARY, markdown.render(report, known).encode())
+    results.write(SUMMARY, markdown.render(report, known, locked=locked).encode())
 
 
 def category(settings: Settings) -> str:
     """What tells the alerts of this server from those of others of one commit.
 
-    The folder within its repository, the repository's name for a server at its root, an image's name
-    without tag and digest (``image`` for one that has only an id): equal from commit to commit.
+    The folder within its repository, the repository's name for a server at its root, an image's
+    name without tag and digest (``image`` for one with an id only): equal from commit to commit.
     """
     if settings.context is None:
         name = (settings.image or "").partition("@")[0]

@@ -46,11 +46,22 @@ MAX_MEANT = 50
 
 _PROSE = frozenset({Part.TITLE, Part.DESCRIPTION, Part.INSTRUCTIONS})
 
+_ACTS = frozenset({Part.ENDPOINT, Part.PROGRAM, Part.WRITE, Part.READ})
 RULE_PARTS: dict[str, frozenset[Part]] = {
-    "new-network-endpoint": frozenset({Part.ENDPOINT}),
+    "annotation-weakened": frozenset({Part.ANNOTATION}),
+    "behaviour-lost": _ACTS,
+    "ceiling-raised": frozenset({Part.CEILING}),
+    "comparison-limited": frozenset({Part.SETTING}),
+    "instructions-changed": frozenset({Part.INSTRUCTIONS}),
+    "launch-changed": frozenset({Part.LAUNCH}),
     "new-executable": frozenset({Part.PROGRAM}),
     "new-file-access": frozenset({Part.WRITE, Part.READ}),
+    "new-network-endpoint": frozenset({Part.ENDPOINT}),
     "score-dropped": frozenset({Part.SCORE}),
+    "server-changed": frozenset({Part.SERVER, Part.CAPABILITY}),
+    "tool-added": frozenset({Part.ITEM}),
+    "tool-removed": frozenset({Part.ITEM}),
+    "tool-renamed": frozenset({Part.ITEM}),
 }
 """Drift rule -> the parts it speaks of; a rule that is not here speaks of any."""
 

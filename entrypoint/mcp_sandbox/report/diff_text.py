@@ -11,7 +11,7 @@ from itertools import groupby
 
 from mcp_sandbox import words
 from mcp_sandbox.model import Finding
-from mcp_sandbox.model.locked import Baseline, BaselineState, Change, Direction
+from mcp_sandbox.model.locked import Baseline, BaselineState, Change, Part
 from mcp_sandbox.report.diff import MAX_SHOWN, Entry, View, is_prose
 from mcp_sandbox.report.escape import terminal
 from mcp_sandbox.report.spans import Line, Span, Tone, line
@@ -71,11 +71,12 @@ def _safe(text: str, *, limit: int) -> str:
 
 def sides(change: Change) -> Iterator[Line]:
     """Before and after of a change, a line or more each, marked ``-`` and ``+``."""
-    if change.direction is not Direction.GAINED and change.before:
-        shown = terminal(change.before, limit=MAX_VALUE)
+    limit = MAX_TEXT if change.part is Part.ITEM else MAX_VALUE
+    if change.before:
+        shown = terminal(change.before, limit=limit)
         yield line(Span(f"- {shown}", Tone.REMOVED))
-    if change.direction is not Direction.LOST and change.after:
-        shown = terminal(change.after, limit=MAX_VALUE)
+    if change.after:
+        shown = terminal(change.after, limit=limit)
         yield line(Span(f"+ {shown}", Tone.ADDED))
 
 
@@ -104,8 +105,12 @@ def compared_with(baseline: Baseline | None) -> str:
     origin = terminal(baseline.origin, limit=MAX_VALUE)
     if baseline.state is BaselineState.OFF:
         return "Nothing was compared, as asked."
+    why = f" {terminal(baseline.why, limit=MAX_VALUE)}" if baseline.why else ""
+    where = f" ({origin})" if origin else ""
     if baseline.state is BaselineState.MISSING:
-        return f"There is no baseline: {origin}." if origin else "There is no baseline."
+        return f"There is no baseline{where}.{why}"
+    if baseline.state is BaselineState.UNREADABLE:
+        return f"Nobody can say what the baseline is{where}.{why}"
     return f"Compared with {origin}."
 
 

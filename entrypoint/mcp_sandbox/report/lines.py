@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from mcp_sandbox.model import COMPLETE, Finding, GateCondition, Verdict
+from mcp_sandbox.model import COMPLETE, RISK_ORDER, Finding, GateCondition, Verdict
 from mcp_sandbox.model.answer import Report
 from mcp_sandbox.model.locked import BaselineState
 from mcp_sandbox.report import diff
@@ -37,6 +37,13 @@ def answer(report: Report) -> Iterator[Line]:
     yield from _findings(report)
 
 
+def alerts(report: Report) -> tuple[Finding, ...]:
+    """All that counts, drift too, worst first; of one class, what has changed stands first."""
+    both = [*(report.drift or ()), *report.findings]
+    both.sort(key=lambda one: RISK_ORDER.index(one.class_))
+    return tuple(one for one in both if not one.suppressed)
+
+
 def _verdict(report: Report) -> Line:
     verdict = Span(report.verdict.value.upper(), Tone(report.verdict.value))
     if report.score is None:
@@ -46,7 +53,8 @@ def _verdict(report: Report) -> Line:
 
 
 def _condition(condition: GateCondition) -> str:
-    return terminal(f"{condition.name} ({condition.value}, not {condition.limit})")
+    flip = f". {condition.flip}" if condition.flip else ""
+    return terminal(f"{condition.name} ({condition.value}, not {condition.limit}){flip}")
 
 
 def _limits(report: Report) -> Iterator[Line]:

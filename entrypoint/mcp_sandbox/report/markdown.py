@@ -72,8 +72,12 @@ class Safe(str):
     __slots__ = ()
 
 
-def render(report: Report, rules: Sequence[RuleInfo], *, limit: int = MAX_BYTES) -> str:
+def render(
+    report: Report, rules: Sequence[RuleInfo], *, limit: int = MAX_BYTES, locked: bool = True
+) -> str:
     """The summary, of at most ``limit`` bytes in UTF-8.
+
+    ``locked``: a lock file of what was seen stands beside it.
 
     Raises ``ValueError`` when not even a summary without any row fits.
     """
@@ -81,7 +85,10 @@ def render(report: Report, rules: Sequence[RuleInfo], *, limit: int = MAX_BYTES)
     changes = diff.of(report)
     blocks = [(entry, diff_text.block(entry.change)) for entry in changes.entries[:MAX_ROWS]]
     while True:
-        text = _render(report, rules, rows, details, changes=changes, blocks=blocks)
+        proposed = _proposed(report, changes) if locked else ""
+        text = _render(
+            report, rules, rows, details, changes=changes, blocks=blocks, proposed=proposed
+        )
         if len(text.encode()) <= limit:
             return text
         if rows == 0:
@@ -101,6 +108,7 @@ def _render(
     *,
     changes: diff.View,
     blocks: _Blocks,
+    proposed: str,
 ) -> str:
     findings = live(report)
     counts = Counter(finding.class_ for finding in findings)
@@ -123,7 +131,7 @@ def _render(
             changes=changes,
             blocks=blocks,
             tally=diff_text.tally(changes),
-            proposed=_proposed(report, changes),
+            proposed=proposed,
             commit=_commit(report),
             rows=rows,
             details=details,
@@ -166,9 +174,10 @@ def _left_out(report: Report) -> list[str]:
 
 def _proposed(report: Report, changes: diff.View) -> str:
     """What to do with the lock file that the run has written; empty when there is no need."""
-    if report.baseline is None or report.verdict is Verdict.ERROR or report.coverage.missing:
+    baseline = report.baseline
+    if baseline is None or report.verdict is Verdict.ERROR or report.coverage.missing:
         return ""
-    if report.baseline.state is BaselineState.MISSING:
+    if baseline.state is BaselineState.MISSING or not baseline.kept:
         return FIRST_LOCK
     return NEXT_LOCK if changes.entries else ""
 

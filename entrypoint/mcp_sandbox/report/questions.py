@@ -30,6 +30,8 @@ _NAMED = {**_KINDS, ItemKind.TOOLS.value: "the tool {}"}
 _WHEN = {START: " at start-up", IDLE: " while nothing is asked of it"}
 _PROPERTIES = frozenset({"properties", "patternProperties", "$defs", "definitions"})
 _OUTPUT = "outputSchema"
+_ARGUMENTS = "arguments"
+"""Of a prompt: its parameters."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,9 @@ def _schema(change: Change) -> _Said:
     tokens = [one.replace("~1", "/").replace("~0", "~") for one in change.pointer.split("/")]
     places = [
         position
-        for position, token in enumerate(tokens[:-1])
-        if token in _PROPERTIES and (not position or tokens[position - 1] not in _PROPERTIES)
+        for position, token in list(enumerate(tokens))[1:-1]
+        if (token in _PROPERTIES or (position == 1 and token == _ARGUMENTS))
+        and tokens[position - 1] not in _PROPERTIES
     ]
     output = _OUTPUT in tokens[:2]
     tail = _tail(change)
@@ -227,21 +230,38 @@ def _fact(what: str) -> Callable[[Change], _Said]:
 
     def said(change: Change) -> _Said:
         name = change.pointer.rpartition("/")[2]
-        verb = {Direction.GAINED: "now has", Direction.LOST: "no longer has"}
         named = " {}" if name else ""
-        start = verb.get(change.direction, "has another")
-        return f"{start} {what}{named}{_tail(change)}", (name,) if name else ()
+        verb = {Direction.GAINED: "has more of", Direction.LOST: "has less of"}
+        if change.part is not Part.LAUNCH:
+            verb = {Direction.GAINED: "now has", Direction.LOST: "no longer has"}
+        start = verb.get(change.direction, "has changed")
+        return f"{start} the {what}{named}{_tail(change)}", (name,) if name else ()
 
     return said
 
 
 def _ceiling(change: Change) -> _Said:
     name = change.pointer.rpartition("/")[2] or "limits"
-    return "ran within other limits ({}): is that needed?", (name,)
+    if change.effect is Effect.WIDER:
+        return "ran with a higher limit ({}): is that needed?", (name,)
+    return "ran with another limit ({}).", (name,)
 
 
 def _score(change: Change) -> _Said:
+    if not change.after:
+        return "has no score any more ({} before): why?", (change.before,)
+    if change.direction is Direction.LOST:
+        return "has a lower score ({} before, {} now): why?", (change.before, change.after)
     return "has another score ({} before, {} now).", (change.before, change.after)
+
+
+def _setting(change: Change) -> _Said:
+    name = change.pointer.rpartition("/")[2]
+    if name == "uncalled":
+        if change.direction is Direction.LOST:
+            return "can be called now, and could not before.", ()
+        return "could be called before and cannot be now: why?", ()
+    return "was run with another setting ({}) than the baseline: is that meant?", (name,)
 
 
 def _tail(change: Change) -> str:
@@ -255,9 +275,10 @@ _PARTS: dict[Part, Callable[[Change], _Said]] = {
     Part.SCHEMA: _schema,
     Part.ANNOTATION: _annotation,
     Part.META: _fact("field"),
-    Part.SERVER: _fact("server information"),
+    Part.SERVER: _fact("field"),
     Part.CAPABILITY: _fact("capability"),
     Part.LAUNCH: _fact("launch setting"),
     Part.CEILING: _ceiling,
     Part.SCORE: _score,
+    Part.SETTING: _setting,
 }

@@ -1,7 +1,7 @@
 """What differs from the baseline: the one function that says it, and what concerns the lock file.
 
 A change (``baseline.compare``) says what differs and which way; the rules here and in
-``drift_items``, ``drift_texts`` and ``drift_acts`` say how bad that is. What is gained is a
+``drift_tools``, ``drift_texts`` and ``drift_acts`` say how bad that is. What is gained is a
 regression, what is lost is news.
 """
 
@@ -38,6 +38,8 @@ from mcp_sandbox.rules.registry import COMPARING, Hit, drift_rule, findings_of, 
 from mcp_sandbox.rules.surfaces import quote
 
 H, M, N = RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE
+NOTES = 5.0
+"""Points that all notes of a run cost together (``score.MAX_NOTES``)."""
 
 
 def _nowhere(change: Change) -> Location | None:
@@ -110,8 +112,9 @@ def baseline_missing(context: Compared) -> Iterator[Hit]:
         class_=H,
         evidence=Evidence.E3,
         what="The checkout's lock file is not the base branch's. A note when every edit says what "
-        "was seen: an honest update. High when an edit says what was not seen, and when the file "
-        "is deleted: after the merge the file would speak for it.",
+        "was seen: an honest update. High when an edit does not say what was seen, when a file "
+        "that is new does not, and when the file is deleted: after the merge it would be what "
+        "counts.",
         proof="The two files beside what was seen in this run.",
         quiet_when="The files are equal, or differ in nothing that is compared.",
         fix="Write the file anew with `mcp-sandbox baseline write`, from a run of this very image.",
@@ -126,21 +129,79 @@ def baseline_edited(context: Compared) -> Iterator[Hit]:
         yield _of_file(
             context, "deleted", f"The change deletes {name}: who compares after the merge?"
         )
-    elif baseline.lock is not None and baseline.proposed is not None:
-        edits = compare(baseline.lock, baseline.proposed)
-        untrue = _keys(compare(baseline.proposed, context.drift.taken.lock))
-        false = [change for change in edits if _key(change) in untrue]
+    elif baseline.proposed is not None and baseline.state is not BaselineState.UNREADABLE:
+        adds = baseline.lock is None
+        seen = compare(baseline.proposed, context.drift.taken.lock)
+        if baseline.lock is None:
+            edits = false = [change for change in seen if change.part is not Part.SETTING]
+        else:
+            edits = list(compare(baseline.lock, baseline.proposed))
+            false = _untrue(edits, seen)
         for change in false:
             yield hit(
                 context,
                 change,
-                f"The change edits {name}, and what it says now was not seen: {told(change)}.",
+                f"The change {'adds' if adds else 'edits'} {name}, and it does not say what was "
+                f"seen: {told(change)}.",
                 location=lock_line(context, change.subject),
             )
-        if edits and not false:
-            count = f"{len(edits)} edit{'s' if len(edits) > 1 else ''}"
-            message = f"The change updates {name} ({count}), and says what was seen."
+        if (edits or adds) and not false:
+            count = "adds" if adds else f"updates ({len(edits)} edit{'s' * (len(edits) > 1)})"
+            message = f"The change {count} {name}, and it says what was seen."
             yield _of_file(context, "updated", message, N)
+
+
+def _untrue(edits: list[Change], seen: tuple[Change, ...]) -> list[Change]:
+    """The edits of what the edited file and this run disagree in.
+
+    One value of a behaviour is a thing of its own. All else is known by its place: an edit is
+    untrue also when the disagreement is about what stands around it, or within it.
+    """
+    values = {_value(change) for change in seen}
+    items = [change for change in seen if not _stands_alone(change)]
+    at = {(one.subject, _place(one)) for one in items if one.direction is Direction.CHANGED}
+    at |= {(one.subject, _place(one)) for one in items if not _is_listed(one)}
+    around = {(one.subject, above) for one in items for above in _above(_place(one))}
+    known = at | around
+    return [
+        edit
+        for edit in edits
+        if _value(edit) in values
+        or (
+            not _stands_alone(edit)
+            and (
+                (edit.subject, _place(edit)) in known
+                or any((edit.subject, above) in at for above in _above(_place(edit)))
+            )
+        )
+    ]
+
+
+def _stands_alone(change: Change) -> bool:
+    return change.part.value in BEHAVIOURS or change.part is Part.LAUNCH
+
+
+def _is_listed(change: Change) -> bool:
+    """One of several values at one place."""
+    return change.part is Part.SCHEMA and change.pointer.endswith(("/enum", "/required"))
+
+
+def _value(change: Change) -> tuple[str, ...]:
+    value = "" if change.direction is Direction.CHANGED else change.after or change.before
+    return change.part.value, change.subject, change.pointer, value
+
+
+def _place(change: Change) -> str:
+    """A place within an item, or within the server's own facts; the whole of an item is ``""``."""
+    if change.part in {Part.ITEM, Part.SCHEMA, Part.META, Part.ANNOTATION}:
+        return change.pointer
+    return change.pointer or f"/{change.part.value}"
+
+
+def _above(place: str) -> Iterator[str]:
+    while place:
+        place = place.rpartition("/")[0]
+        yield place
 
 
 def _of_file(context: Compared, fact: str, message: str, class_: RiskClass | None = None) -> Hit:
@@ -152,21 +213,6 @@ def _of_file(context: Compared, fact: str, message: str, class_: RiskClass | Non
         location=lock_line(context, "server", whole=True),
         settled=True,
     )
-
-
-def _key(change: Change) -> tuple[str, ...]:
-    """What an edit and a difference from what was seen have in common when both are of one thing.
-
-    A value of a behaviour is a thing of its own; all else is known by its place.
-    """
-    value = ""
-    if change.part.value in BEHAVIOURS or change.part is Part.LAUNCH:
-        value = change.after or change.before
-    return change.part.value, change.subject, change.pointer, value
-
-
-def _keys(changes: tuple[Change, ...]) -> set[tuple[str, ...]]:
-    return {_key(change) for change in changes}
 
 
 @drift_rule(
@@ -251,7 +297,7 @@ def comparison_limited(context: Compared) -> Iterator[Hit]:
         class_=M,
         evidence=Evidence.E3,
         what="The score by our own rules is lower than the one in the lock file, or there is none "
-        "any more.",
+        "any more. A note where it is lower by no more than notes cost.",
         proof="Both scores, in the message.",
         quiet_when="The score rose, or the baseline has none or was taken under another profile.",
         fix="See the findings of the run: those of the worst class decide.",
@@ -263,7 +309,13 @@ def score_dropped(context: Compared) -> Iterator[Hit]:
         if change.part is Part.SCORE and change.direction is Direction.LOST:
             now = f"is {change.after} now" if change.after else "cannot be computed now"
             version = _scanner(context.drift.baseline.lock, context.drift.taken.lock)
-            yield hit(context, change, f"The score was {change.before} and {now}{version}: why?")
+            little = change.after and float(change.before) - float(change.after) <= NOTES
+            yield hit(
+                context,
+                change,
+                f"The score was {change.before} and {now}{version}: why?",
+                class_=N if little else None,
+            )
 
 
 def _scanner(old: Lock | None, new: Lock) -> str:

@@ -35,6 +35,7 @@ TEXT_RULES = (
 )
 _INVISIBLE = metadata.invisible_text.__name__
 MAX_SENTENCES = 5_000
+"""Of one text; what follows counts as one sentence."""
 
 
 @dataclass(frozen=True)
@@ -89,15 +90,13 @@ def listed(item: Item) -> dict[str, Json]:
 def of_item(context: Context, old: Item | None, new: Item) -> tuple[Gain, ...]:
     """What is gained from an item to the one that it became; ``None`` for one that is new."""
     session = _session(context.observations)
-    if session is None:
-        return ()
     sides = []
     for item in (old, new):
         made = {} if item is None else listed(item)
         texts = [
             Surface(new.subject, pointer, kind, text, session, new.kind)
             for pointer, kind, text in texts_of(made)
-            if old is None or pointer != f"/{NAME_KEY[new.kind]}"
+            if old is None or old.name != new.name or pointer != f"/{NAME_KEY[new.kind]}"
         ]
         sides.append(_Texts(context.observations, texts, {new.subject: made}))
     return _gained(context, sides[0], sides[1])
@@ -106,8 +105,6 @@ def of_item(context: Context, old: Item | None, new: Item) -> tuple[Gain, ...]:
 def of_server(context: Context, old: Lock, new: Lock) -> tuple[Gain, ...]:
     """The same of instructions and ``serverInfo``."""
     session = _session(context.observations)
-    if session is None:
-        return ()
     sides = []
     for lock in (old, new):
         texts = [("/instructions", lock.instructions)] if lock.instructions else []
@@ -204,7 +201,7 @@ def _new_sentences(before: Iterable[Surface], after: Iterable[Surface]) -> Itera
     for surface in after:
         if surface.kind is Kind.NAME:
             continue
-        sentences = _SENTENCE.split(surface.text)[:MAX_SENTENCES]
+        sentences = _SENTENCE.split(surface.text, maxsplit=MAX_SENTENCES)
         new = [one for one in sentences if " ".join(one.split()) not in known]
         if new:
             text = surface.text if len(new) == len(sentences) else " ".join(new)

@@ -40,7 +40,8 @@ class Surface:
     """JSON pointer into the listed item; empty for the text of ``server``."""
     kind: Kind
     text: str
-    session: Session
+    session: Session | None
+    """Where it was listed; ``None`` for a text of a lock file that no session showed."""
     lists: ItemKind | None
 
 

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mcp_sandbox import endpoints
 from mcp_sandbox.model import Network, Tls, Tracing
 from mcp_sandbox.sandbox import egress
 from mcp_sandbox.sandbox.bundle import CHANNEL, TRACER
 
-HOSTNAME = "mcp-server"
+HOSTNAME = endpoints.OWN_NAME
 RESOLVER = "192.0.2.53"
 """The sink's address for name servers (RFC 5737, so nobody's)."""
 WARDEN = ("/opt/mcp-sandbox/bin/python", "-I", "-m", "mcp_sandbox.warden")

@@ -42,6 +42,11 @@ _LEAST_SECRET = 4
 _MAX_DEPTH = 32
 _DETECTOR = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._()/+-]{0,79}")
 _DECODER = re.compile(r"[A-Z0-9_]{1,24}")
+_PACKAGED = re.compile(
+    r"(^|/)((site|dist)-packages|node_modules|var/lib/(dpkg|rpm)|lib/apk/db|lib/sysimage/rpm)/"
+)
+"""Files of an image that a package manager put there. Checksums and examples in documentation look
+like credentials: an image of Debian with a Python server has ten of them."""
 
 
 @dataclass(frozen=True)
@@ -334,7 +339,10 @@ def _image_issues(hits: Sequence[_Hit], job: Job) -> tuple[Issue, ...]:
         copied = _origin(hit.file, job)
         subject = f"file {_shown(copied)}" if copied else f"image {_shown(hit.file)}"
         where = f"The image has it in {_shown(hit.file) or 'a file'}."
-        issues.append(_issue(hit, _numbered(subject, hit, seen), where))
+        issue = _issue(hit, _numbered(subject, hit, seen), where)
+        if not hit.verified and not copied and _PACKAGED.search(hit.file):
+            issue = replace(issue, severity="unverified in a package")
+        issues.append(issue)
     return tuple(issues)
 
 

@@ -133,6 +133,11 @@ def test_items_of_every_kind_stand_by_kind_and_name():
     assert lock.items[2].definition == {"name": "one"}
 
 
+def test_nothing_offered_reads_back_as_it_was():
+    lock = taken(run(capabilities={}, server_info={})).lock
+    assert file.load(file.dump(lock), "x") == lock
+
+
 def test_a_title_that_is_no_text_is_kept_as_it_is():
     (item,) = taken(run(tools=({"name": "a", "title": 7, "description": ["x"]},))).lock.items
     assert (item.title, item.description) == ("", "")
@@ -336,6 +341,57 @@ def test_what_a_tool_does_by_itself_too_is_its_own():
     assert done(find(), find(), read(), read(), sink=sink).keys() == {FIND, READ}
 
 
+def test_of_two_that_may_be_each_others_none_is_taken_away():
+    calls = (find(), read(), find(), read())
+    sink = (
+        arrived(SinkKind.TLS, "api.example", call=2),
+        arrived(SinkKind.TLS, "api.example", call=3),
+    )
+    assert done(*calls, sink=sink).keys() == {FIND}
+    sink = (sink[0], arrived(SinkKind.TLS, "api.example", call=5))
+    assert done(*calls, find(), read(), sink=sink).keys() == {FIND, READ}
+
+
+def test_what_is_written_at_the_end_shows_though_a_call_named_a_part_of_it():
+    behaviour = done(
+        find("sample"),
+        kernel=(
+            did(Act.OPEN, "/srv/x", call=1),
+            did(Act.WRITE, "/var/spool/sample.json", call=0, window=Window.SHUTDOWN),
+        ),
+    )
+    assert behaviour["idle"].writes == ("/var/spool/<argument>",)
+
+
+def test_what_comes_in_its_own_time_is_idle_whichever_call_it_falls_into():
+    calls = (find(), find(), find("x"), read(), read(), read("x"))
+    both = [hostile("x", payload=str(at)) for at in range(10)]
+
+    def timed(number: int) -> Session:
+        """A beacon from a clock, and the fifth call's own."""
+        return run(
+            *calls,
+            *both,
+            sink=(
+                arrived(SinkKind.TLS, "clock.example", call=number),
+                arrived(SinkKind.TLS, "fifth.example", call=11),
+            ),
+        )
+
+    def of(main: int, other: int) -> dict[str, Behaviour]:
+        untraced = timed(other)
+        transcript = replace(untraced.transcript, role="untraced")
+        return taken(timed(main), replace(untraced, transcript=transcript)).lock.behaviour
+
+    told = {
+        "idle": Behaviour(endpoints=("clock.example:443",)),
+        FIND: Behaviour(endpoints=("fifth.example:443",)),
+    }
+    assert of(2, 14) == told
+    assert of(14, 5) == told
+    assert of(8, 16) == told
+
+
 # --- what a call had named ------------------------------------------------------------------------
 
 
@@ -352,6 +408,7 @@ def test_what_a_tool_does_by_itself_too_is_its_own():
         ("http://2852039166/latest", "169.254.169.254"),
         ("http://[::ffff:169.254.169.254]/", "169.254.169.254"),
         ({"deep": ["http://asked.example/"]}, "asked.example"),
+        ("; ping Printer", "printer"),
     ],
 )
 def test_a_host_that_the_call_named_is_an_argument(value: Any, host: str):
@@ -570,6 +627,11 @@ def test_changes_of_files_are_behaviour(event: KernelEvent, written: set[str]):
     assert set(done(find(), kernel=(event,))[FIND].writes) == written
 
 
+@pytest.mark.parametrize("name", ["mcp-server", "localhost", "7.2.0.192.in-addr.arpa"])
+def test_the_machines_own_name_is_no_endpoint(name: str):
+    assert done(find(), sink=(arrived(SinkKind.DNS, name, 0),)) == {}
+
+
 def test_sockets_of_the_machine_are_endpoints_too():
     behaviour = done(
         find(),
@@ -609,6 +671,18 @@ def test_many_files_of_a_folder_are_one_value():
     assert result.lock.behaviour[FIND].reads == ("/data/*",)
     assert result.seen[FIND, "reads", "/data/*"].kernel[0].object == "/data/a.csv"
     assert any("*" in said for said in result.lock.normalised)
+
+
+def test_a_path_without_end_is_cut():
+    behaviour = done(find(), kernel=(did(Act.OPEN, "/data" + "/a" * 500),))
+    assert behaviour[FIND].reads == ("/data" + "/a" * 23 + "/*",)
+
+
+@pytest.mark.parametrize("path", ["//", "//x", "/..", "//../x", "/a//b"])
+def test_odd_slashes_end_nothing(path: str):
+    kernel = (did(Act.WRITE, path), did(Act.OPEN, path), did(Act.OPEN, f"{path}.py", call=0))
+    behaviour = done(find(path), hostile(f"..{path}"), kernel=kernel)
+    assert all(value.startswith(("/", "<")) for value in behaviour.get(FIND, Behaviour()).writes)
 
 
 def test_only_the_main_sessions_count():

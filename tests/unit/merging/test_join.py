@@ -318,6 +318,11 @@ def test_drift_is_told_in_words(tmp_path: Path):
     assert merged.drifted == 1
     text = (tmp_path / "out" / "merged.md").read_text()
     assert "1 differ from their baseline" in text
+    alerts_of = {
+        run["automationDetails"]["id"]: [one["message"]["text"] for one in run["results"]]
+        for run in logs(tmp_path / "out")[0]["runs"]
+    }
+    assert alerts_of == {"mcp-sandbox/a/": ["New words."], "mcp-sandbox/b/": []}
     assert "## What changed\n\n`a`:\n\n- `critical command-injection tools/new: New words.`" in text
 
 

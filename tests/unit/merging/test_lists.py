@@ -76,6 +76,7 @@ def test_what_a_list_comes_to():
         ("defaults = 3\n[[server]]\nimage = 'x'", 1, "no table"),
         ("[[servers]]\nimage = 'x'", 1, "did you mean `server`?"),
         ("[[server]]\nimage = 'x'\nmemroy = '1g'", 3, "did you mean `memory`?"),
+        ("[[server]]\nimgae = 'x'", 2, "did you mean `image`?"),
         ("[defaults]\nname = 'x'\n[[server]]\nimage = 'x'", 2, "no key `name`"),
         ("[[server]]\nname = 'a'", 1, "image, context, source"),
         ("[[server]]\nimage = 'x'\ncontext = 'y'", 1, "one of"),

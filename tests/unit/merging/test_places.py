@@ -68,6 +68,12 @@ def test_names_that_differ_in_what_a_name_cannot_have_differ(tmp_path: Path):
     assert all(name.startswith(("a-b", tmp_path.name)) or "-b" in name for name in found)
 
 
+def test_names_that_differ_in_case_only_are_told_apart(tmp_path: Path):
+    folder(tmp_path / "x" / "weather")
+    folder(tmp_path / "y" / "Weather")
+    assert names(tmp_path) == ["x/weather", "y/Weather"]
+
+
 def test_the_order_of_the_folders_does_not_matter(tmp_path: Path):
     tops = [folder(tmp_path / str(top) / "same" / "mcp-sandbox-report") for top in range(5)]
     tops += [folder(tmp_path / f"other{top}").parent for top in range(3)]

@@ -197,6 +197,18 @@ def test_links_pipes_and_folders_are_not_opened(tmp_path: Path):
             server(tmp_path / name, "it")
 
 
+def test_a_file_that_breaks_off_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object) -> dict[str, bytes]:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(canonical, "keys", fail)
+    put(tmp_path / "a")
+    with pytest.raises(
+        ReportUnreadable, match=r"report\.json cannot be read: Input/output error\."
+    ):
+        server(tmp_path / "a", "it")
+
+
 def test_a_server_is_one_line_of_ascii(tmp_path: Path):
     for number, text in enumerate(HOSTILE):
         line = reading.dumped(read(tmp_path / str(number), hostile_report(text)))

@@ -185,6 +185,18 @@ def test_looking_up_a_name_in_each_call_leaves_room_for_the_rest(
     assert {one.act for one in seen.kernel} >= {Act.OPEN, Act.CONNECT}
 
 
+def test_processes_by_the_thousand_leave_room_for_files(
+    matcher: Matcher, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(witnessing, "MAX_QUIET", 5)
+    forked = "".join(
+        f"7 111.000000 clone(child_stack=NULL, flags=SIGCHLD) = {20 + n}\n" for n in range(9)
+    )
+    seen = see(matcher, facts(), record(HEAD + forked + opened(111, "/data/x") + TAIL))
+    assert len([one for one in seen.kernel if one.act is Act.FORK]) == 5
+    assert [one.object for one in seen.kernel if one.act is Act.OPEN] == ["/data/x"]
+
+
 def test_what_was_planted_is_never_too_quiet(matcher: Matcher, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(witnessing, "MAX_QUIET", 2)
     text = HEAD + "".join(opened(111, f"/opt/{n}") for n in range(9)) + TAIL

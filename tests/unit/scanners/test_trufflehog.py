@@ -290,6 +290,30 @@ def test_the_image_is_read_from_its_archive(tmp_path, repository):
     assert "s3cr3t-value" not in repr(run)
 
 
+def test_what_a_package_brought_along_weighs_less_unless_it_is_valid(tmp_path, repository):
+    folder, *_ = repository
+    (tmp_path / "image.tar").write_bytes(b"x")
+    files = (
+        "/./var/lib/dpkg/info/libc6:amd64.md5sums",
+        "/app/node_modules/a/guide.md",
+        "/venv/lib/python3.13/site-packages/server.py",
+        "/var/lib/app/keys",
+    )
+    lines = [result("Docker", file=file, line=0) for file in files]
+    valid = result("Docker", file="/venv/lib/python3.13/site-packages/valid.py", line=0)
+    lines.append(valid.replace('"Verified": false', '"Verified": true'))
+    install(tmp_path, docker=says(tmp_path, "d", "".join(lines)))
+    run = OnImage().run(replace(job_of(tmp_path, folder), image_archive=tmp_path / "image.tar"))
+    assert {one.subject.rpartition("/")[2]: one.severity for one in run.issues} == {
+        "libc6:amd64.md5sums": "unverified in a package",
+        "guide.md": "unverified in a package",
+        "keys": "unverified",
+        "valid.py": "verified",
+        # The author's own, though it is installed: the context has it too.
+        "file server.py": "unverified",
+    }
+
+
 def test_without_a_target_it_is_not_used(tmp_path):
     job = job_of(tmp_path, None)
     assert OnCheckout().run(job).state is ScannerState.NOT_USED

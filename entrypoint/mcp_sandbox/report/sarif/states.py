@@ -7,8 +7,10 @@ from enum import StrEnum
 
 from mcp_sandbox.model import Finding
 from mcp_sandbox.model.answer import Report
-from mcp_sandbox.model.locked import BEHAVIOURS, BaselineState, Direction, Lock
+from mcp_sandbox.model.locked import BEHAVIOURS, BaselineState, Direction, Lock, Part
 from mcp_sandbox.report import diff
+
+_ENTRIES = frozenset({Part.ITEM, *map(Part, BEHAVIOURS)})
 
 
 class State(StrEnum):
@@ -31,24 +33,28 @@ def states(report: Report) -> Callable[[Finding], State]:
     if baseline is None or baseline.state is not BaselineState.USED or baseline.lock is None:
         return lambda _: State.UNKNOWN
     drift = frozenset(report.drift or ())
-    kept = {
-        finding
-        for entry in diff.of(report).entries
-        if entry.change.direction is not Direction.LOST
-        for finding in entry.findings
-    }
-    others = frozenset(diff.of(report).others)
+    shown = diff.of(report)
+    present = {finding for entry in shown.entries if not _gone(entry) for finding in entry.findings}
+    present.update(shown.others)
     deeds = _deeds(baseline.lock)
 
     def state(finding: Finding) -> State:
         if finding in drift:
-            return State.NEW if finding in kept or finding in others else State.ABSENT
+            return State.NEW if finding in present else State.ABSENT
         if not finding.about:
             return State.UNKNOWN
         known = all((one.subject, one.part, one.object) in deeds for one in finding.about)
         return State.UNCHANGED if known else State.NEW
 
     return state
+
+
+def _gone(entry: diff.Entry) -> bool:
+    """Whether a change is the loss of something that a lock file lists entry by entry.
+
+    A lost promise or a lower score is news of another kind.
+    """
+    return entry.change.direction is Direction.LOST and entry.change.part in _ENTRIES
 
 
 def _deeds(lock: Lock) -> frozenset[tuple[str, str, str]]:

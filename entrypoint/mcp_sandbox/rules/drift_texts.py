@@ -1,230 +1,24 @@
-"""What is listed and was not, or no longer is, or reads differently: tools, prompts, resources."""
+"""What is said in other words: by tools, by the server, by prompts and resources."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mcp_sandbox.model import Evidence, ItemKind, RiskClass, RuleInfo
 from mcp_sandbox.model.locked import SERVER, Change, Direction, Effect, Part
 from mcp_sandbox.rules import gained
 from mcp_sandbox.rules.context import Compared
+from mcp_sandbox.rules.drift_tools import TOOLS, counts, of, schema, values
 from mcp_sandbox.rules.drifted import code, hit, named
 from mcp_sandbox.rules.gained import Gain
 from mcp_sandbox.rules.registry import Hit, drift_rule, severity
 from mcp_sandbox.rules.surfaces import quote
 
-C, H, M, N = RiskClass.CRITICAL, RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE
-TOOLS = f"{ItemKind.TOOLS.value}/"
+C, M, N = RiskClass.CRITICAL, RiskClass.MEDIUM, RiskClass.NOTE
 PROMPTS = f"{ItemKind.PROMPTS.value}/"
 _TEXTS = frozenset({Part.TITLE, Part.DESCRIPTION, Part.META})
 MAX_SHOWN = 3
-
-
-def _of(context: Compared, kind: str, *parts: Part) -> Iterator[Change]:
-    for change in context.drift.changes:
-        if change.part in parts and change.subject.startswith(kind):
-            yield change
-
-
-# --- whole tools ----------------------------------------------------------------------------------
-
-
-@drift_rule(
-    RuleInfo(
-        id="tool-added",
-        title="A tool is new",
-        class_=M,
-        evidence=Evidence.E3,
-        what="The server lists a tool that the baseline does not have, and none of the "
-        "baseline's is gone that is like it. What it says and does is judged by the other rules.",
-        proof="The listing.",
-        quiet_when="It is another name of a tool of the baseline.",
-        fix="Review the tool, then bring the lock file up to date.",
-    )
-)
-def tool_added(context: Compared) -> Iterator[Hit]:
-    """Tools that are gained."""
-    for change in _of(context, TOOLS, Part.ITEM):
-        if change.direction is Direction.GAINED:
-            yield hit(
-                context, change, f"The tool {named(change.subject)} is new: is it to be offered?"
-            )
-
-
-@drift_rule(
-    RuleInfo(
-        id="tool-removed",
-        title="A tool is gone",
-        class_=N,
-        evidence=Evidence.E3,
-        what="A tool of the baseline is no longer listed.",
-        proof="The listing.",
-        quiet_when="It has another name now.",
-        fix="Bring the lock file up to date.",
-    )
-)
-def tool_removed(context: Compared) -> Iterator[Hit]:
-    """Tools that are lost."""
-    for change in _of(context, TOOLS, Part.ITEM):
-        if change.direction is Direction.LOST:
-            yield hit(context, change, f"The tool {named(change.subject)} is gone.")
-
-
-@drift_rule(
-    RuleInfo(
-        id="tool-renamed",
-        title="A tool has another name",
-        class_=H,
-        evidence=Evidence.E3,
-        what="A tool of the baseline is listed under another name: a note when nothing else of it "
-        "changed, otherwise medium. High when the name is that of another tool of the baseline: "
-        "what somebody allowed by that name is something else now.",
-        proof="Both names; the likeness of texts and schema.",
-        quiet_when="Nothing of the baseline that is gone is like it: then it is a new tool.",
-        fix="Bring the lock file up to date; do not give one tool the name of another.",
-        cwe=(451,),
-    )
-)
-def tool_renamed(context: Compared) -> Iterator[Hit]:
-    """Names that changed hands."""
-    old = context.drift.baseline.lock
-    names = {item.subject for item in old.items} if old else set()
-    others = {
-        change.subject
-        for change in context.drift.changes
-        if change.part is not Part.ITEM and change.direction is not Direction.LOST
-    }
-    for change in _of(context, TOOLS, Part.ITEM):
-        if change.direction is not Direction.RENAMED:
-            continue
-        before, after = code(change.before), code(change.after)
-        if change.subject in names:
-            message = f"The name {after} now stands for what {before} was: intended?"
-            yield hit(context, change, message)
-        else:
-            message = f"The tool {before} is now called {after}: is it the same one?"
-            yield hit(context, change, message, class_=M if change.subject in others else N)
-
-
-# --- schemas and annotations ----------------------------------------------------------------------
-
-
-@drift_rule(
-    RuleInfo(
-        id="tool-schema-widened",
-        title="A tool takes or returns more than before",
-        class_=M,
-        evidence=Evidence.E3,
-        what="A parameter is new, optional or required, or a type, an enum, a bound or a pattern "
-        "lets more pass than before. A change that cannot be decided (another pattern, another "
-        "default, a union that cannot be compared) counts as well.",
-        proof="The keyword with both values; its place is the JSON pointer.",
-        quiet_when="The two schemas let the same pass, however they are written.",
-        fix="Review what the tool does with it, then bring the lock file up to date.",
-        cwe=(20,),
-    )
-)
-def tool_schema_widened(context: Compared) -> Iterator[Hit]:
-    """Schemas that are wider, or cannot be compared; new required parameters."""
-    for change in _of(context, TOOLS, Part.SCHEMA):
-        if _counts(change):
-            yield hit(context, change, _schema(change))
-
-
-@drift_rule(
-    RuleInfo(
-        id="tool-schema-narrowed",
-        title="A tool takes or returns less than before",
-        class_=N,
-        evidence=Evidence.E3,
-        what="A parameter is gone, or less is let pass than before.",
-        proof="The keyword with both values; its place is the JSON pointer.",
-        quiet_when="The two schemas let the same pass.",
-        fix="Tell the callers, and bring the lock file up to date.",
-    )
-)
-def tool_schema_narrowed(context: Compared) -> Iterator[Hit]:
-    """Schemas that are narrower."""
-    for change in _of(context, TOOLS, Part.SCHEMA):
-        if change.effect is Effect.NARROWER and not _counts(change):
-            yield hit(context, change, _schema(change))
-
-
-def _counts(change: Change) -> bool:
-    """A regression: what is decided to be harmless is none."""
-    required = change.effect is Effect.NARROWER and change.direction is Direction.GAINED
-    return required or change.effect in {Effect.WIDER, Effect.OTHER}
-
-
-_PROPERTIES = frozenset({"properties", "patternProperties"})
-
-
-def _schema(change: Change) -> str:
-    parts = [one.replace("~1", "/").replace("~0", "~") for one in change.pointer.split("/")[1:]]
-    who = named(change.subject)
-    output = parts[:1] == ["outputSchema"]
-    noun = "field" if output else "parameter"
-    last = parts[-1] if parts else ""
-    is_name = len(parts) > 1 and (parts[-2] in _PROPERTIES or parts[-2:-1] == ["arguments"])
-    if is_name and change.direction is Direction.GAINED:
-        kind = "required" if change.effect is Effect.NARROWER else "optional"
-        return f"{who} has a new {kind} {noun} {code(last)}: intended?"
-    if is_name and change.direction is Direction.LOST:
-        return f"{who} no longer has the {noun} {code(last)}: do its callers know?"
-    places = [at for at, one in enumerate(parts[:-1]) if one in _PROPERTIES]
-    of = f" for the {noun} {code(parts[places[-1] + 1])}" if places else ""
-    if last == "required":
-        value = code(change.after or change.before)
-        is_now = "is now required" if change.effect is Effect.NARROWER else "is no longer required"
-        return f"The {noun} {value} of {who} {is_now}: do its callers know?"
-    verb = "returns" if output else "takes"
-    amount = {Effect.WIDER: "more", Effect.NARROWER: "less"}.get(change.effect, "something else")
-    return (
-        f"{who} {verb} {amount} than before{of} ({last or 'schema'}: {_values(change)}): intended?"
-    )
-
-
-def _values(change: Change) -> str:
-    before = f"“{quote(change.before, 120)}”" if change.before else "none"
-    after = f"“{quote(change.after, 120)}”" if change.after else "none"
-    if change.direction is Direction.GAINED:
-        return f"new {after}"
-    if change.direction is Direction.LOST:
-        return f"no longer {before}"
-    return f"{before} became {after}"
-
-
-@drift_rule(
-    RuleInfo(
-        id="annotation-weakened",
-        title="A tool promises less than before",
-        class_=H,
-        evidence=Evidence.E3,
-        what="A hint that promised something is gone or says the contrary: `readOnlyHint` or "
-        "`idempotentHint` was true, `destructiveHint` or `openWorldHint` was false. Medium for an "
-        "annotation that nobody can judge.",
-        proof="The hint with both values; one that is missing means what the protocol says.",
-        quiet_when="A hint is written down that meant the same without, or promises more.",
-        fix="Say why the tool may now do what it promised not to do.",
-        cwe=(451,),
-    )
-)
-def annotation_weakened(context: Compared) -> Iterator[Hit]:
-    """Promises that are lost."""
-    for change in _of(context, TOOLS, Part.ANNOTATION):
-        if change.effect not in {Effect.WEAKER, Effect.OTHER}:
-            continue
-        name = change.pointer.rpartition("/")[2]
-        weaker = change.effect is Effect.WEAKER
-        message = (
-            f"{named(change.subject)} no longer promises `{name}: {quote(change.before, 40)}`"
-            if weaker and change.before
-            else f"{named(change.subject)} has another annotation {code(name)} ({_values(change)})"
-        )
-        yield hit(context, change, f"{message}: intended?", class_=None if weaker else M)
-
-
-# --- texts ----------------------------------------------------------------------------------------
 
 
 def _gains(context: Compared, subject: str) -> tuple[Gain, ...]:
@@ -304,7 +98,7 @@ def tool_description_changed(context: Compared) -> Iterator[Hit]:
     """Texts of tools."""
     told: set[tuple[str, str]] = set()
     rest: dict[str, Change] = {}
-    for change in _of(context, TOOLS, *_TEXTS, Part.ANNOTATION, Part.SCHEMA):
+    for change in of(context, TOOLS, *_TEXTS, Part.ANNOTATION, Part.SCHEMA):
         if _is_text(change):
             told.update((change.subject, one.message) for one in _at(context, change))
             yield _worded(context, change, _words(change))
@@ -327,7 +121,7 @@ def _unplaced(context: Compared, told: set[tuple[str, str]]) -> Iterator[Hit]:
     """What the rules say of a tool's new words and no change's place holds: nothing is dropped."""
     first: dict[str, Change] = {}
     whole: set[str] = set()
-    for change in _of(context, TOOLS, *Part):
+    for change in of(context, TOOLS, *Part):
         if change.part is Part.ITEM and change.direction is not Direction.RENAMED:
             whole.add(change.subject)
         elif change.part in {*_TEXTS, Part.SCHEMA, Part.ANNOTATION, Part.ITEM}:
@@ -337,14 +131,12 @@ def _unplaced(context: Compared, told: set[tuple[str, str]]) -> Iterator[Hit]:
             if subject in whole or one.class_ is N or (subject, one.message) in told:
                 continue
             base = hit(context, change, f"{named(subject)} has new words. {one.message}")
-            yield Hit(
-                **{
-                    **vars(base),
-                    "pointer": one.pointer,
-                    "fact": one.message,
-                    "class_": one.class_,
-                    "evidence": Evidence.E5,
-                }
+            yield replace(
+                base,
+                pointer=one.pointer,
+                fact=one.message,
+                class_=one.class_,
+                evidence=Evidence.E5,
             )
 
 
@@ -394,7 +186,7 @@ def server_changed(context: Compared) -> Iterator[Hit]:
     """``serverInfo`` and capabilities."""
     for change in context.drift.changes:
         if change.part in {Part.SERVER, Part.CAPABILITY}:
-            what = f"The server's {quote(change.pointer[1:], 80)}: {_values(change)}."
+            what = f"The server's {quote(change.pointer[1:], 80)}: {values(change)}."
             yield _worded(context, change, what)
 
 
@@ -413,9 +205,9 @@ def _other(context: Compared, change: Change) -> Hit:
             what = f"{who} is gone." if gone else f"{who} is new: is it to be offered?"
         return _worded(context, change, what)
     if change.part is Part.SCHEMA and change.effect is not Effect.WORDS:
-        one = _worded(context, change, _schema(change))
-        if _counts(change) and one.class_ is N:
-            return Hit(**{**vars(one), "class_": M})
+        one = _worded(context, change, schema(change))
+        if counts(change) and one.class_ is N:
+            return replace(one, class_=M)
         return one
     return _worded(context, change, _words(change))
 
@@ -439,7 +231,7 @@ _ALL = (Part.ITEM, *sorted(_TEXTS), Part.SCHEMA, Part.ANNOTATION)
 )
 def prompt_changed(context: Compared) -> Iterator[Hit]:
     """Prompts."""
-    for change in _of(context, PROMPTS, *_ALL):
+    for change in of(context, PROMPTS, *_ALL):
         yield _other(context, change)
 
 
