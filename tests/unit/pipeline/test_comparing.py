@@ -319,12 +319,11 @@ def test_the_lock_has_the_score_of_our_own_rules_as_the_policy_leaves_them():
     """Who accepts a finding does not find it again as a score that dropped."""
     seen = ran("stranger.example")
     failed = replace(seen, scanners_requested=("trivy",))
-    assert {judged(one).taken.lock.score for one in (seen, failed)} == {69.3}
+    assert {judged(one).taken.lock.score for one in (seen, failed)} == {70}
     allowed = Permission("*", "It asks there.", endpoints=("stranger.example:80",))
     made = judged(seen, policy=Policy(allow=(allowed,)))
-    assert made.taken.lock.score == 99
-    left = {one.rule: one.class_ for one in made.report.drift or () if not one.suppressed}
-    assert left == {"score-dropped": RiskClass.NOTE}
+    assert made.taken.lock.score == 100
+    assert [one.rule for one in made.report.drift or () if not one.suppressed] == []
     assert made.report.verdict is Verdict.PASS
 
 
