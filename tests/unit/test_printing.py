@@ -12,12 +12,14 @@ from mcp_sandbox.cli.printing import print_difference, print_report
 from mcp_sandbox.model import (
     COMPLETE,
     Coverage,
+    RiskClass,
 )
 from mcp_sandbox.model.answer import Report
+from mcp_sandbox.model.locked import Baseline, BaselineState
 from mcp_sandbox.report.escape import terminal
 from mcp_sandbox.report.lines import SHOWN_FINDINGS, alerts, answer
 from mcp_sandbox.report.spans import plain
-from unit.drift_samples import CHANGES, compared
+from unit.drift_samples import CHANGES, DRIFT, compared
 from unit.report_samples import HOSTILE, finding, hostile_report, sample_report
 
 
@@ -52,6 +54,19 @@ def test_what_changed_stands_before_the_findings():
     question = "  critical  `read_file` is described in other words: do they tell a model to do"
     assert text.index(question) < text.index("command-injection")
     assert "  high      baseline-edited  The file was edited." in text
+
+
+def test_a_baseline_that_is_not_there_is_told_once():
+    missing = Baseline(BaselineState.MISSING, "a.json", why="There is no such file.")
+    note = replace(DRIFT[3], rule="baseline-missing", class_=RiskClass.NOTE, message="No file.")
+    first = replace(sample_report(), baseline=missing, drift=(note,))
+    assert "  There is no baseline (a.json). There is no such file.\n" in printed(first)
+    assert "baseline-missing" not in printed(first)
+    unknown = replace(missing, state=BaselineState.UNREADABLE)
+    worse = replace(note, class_=RiskClass.MEDIUM)
+    text = printed(replace(first, baseline=unknown, drift=(worse,)))
+    assert "  medium    baseline-missing  No file.\n" in text
+    assert "There is no such file" not in text
 
 
 def test_a_condition_says_what_would_turn_it_over():

@@ -113,7 +113,9 @@ def _of_checkout(wanted: Wanted, file: Path, path: str, *, named: bool) -> Found
             f"{wanted.option} {file}: there is no such file.",
             next_step=f"Name one that is there, or say `{wanted.option} none`.",
         )
-    why = "" if data is not None else f"{file.parent} holds no {wanted.name}."
+    # Named as in the repository: the same wherever it is checked out.
+    folder = path.rpartition("/")[0] or "The root of the repository" if path else file.parent
+    why = "" if data is not None else f"{folder} holds no {wanted.name}."
     return Found(path or str(file), data, path, why)
 
 

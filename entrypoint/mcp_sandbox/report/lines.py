@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from mcp_sandbox.model import COMPLETE, RISK_ORDER, Finding, GateCondition, Verdict
+from mcp_sandbox.model import COMPLETE, RISK_ORDER, Finding, GateCondition, RiskClass, Verdict
 from mcp_sandbox.model.answer import Report
 from mcp_sandbox.model.locked import BaselineState
 from mcp_sandbox.report import diff
@@ -79,8 +79,14 @@ def _changed(report: Report) -> Iterator[Line]:
     if baseline is None or baseline.state is BaselineState.OFF:
         return
     shown = diff.of(report)
-    used = baseline.state is BaselineState.USED
-    yield line(f"  {compared_with(baseline)}{f' {tally(shown)}' if used else ''}")
+    if baseline.state is not BaselineState.USED:
+        # The finding says it in the same words: once is enough.
+        worse = [one for one in shown.others if one.class_ is not RiskClass.NOTE]
+        if not worse:
+            yield line(f"  {compared_with(baseline)}")
+        yield from map(finding_line, worse[:SHOWN_FINDINGS])
+        return
+    yield line(f"  {compared_with(baseline)} {tally(shown)}")
     for entry in shown.entries[:SHOWN_FINDINGS]:
         yield entry_line(entry)
     if len(shown.entries) > SHOWN_FINDINGS:

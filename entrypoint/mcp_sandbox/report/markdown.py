@@ -130,6 +130,7 @@ def _render(
             last_words=_last_words(report),
             changes=changes,
             blocks=blocks,
+            findings_shown=diff_text.MAX_FINDINGS,
             tally=diff_text.tally(changes),
             proposed=proposed,
             commit=_commit(report),
