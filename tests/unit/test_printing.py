@@ -60,7 +60,7 @@ def test_a_baseline_that_is_not_there_is_told_once():
     missing = Baseline(BaselineState.MISSING, "a.json", why="There is no such file.")
     note = replace(DRIFT[3], rule="baseline-missing", class_=RiskClass.NOTE, message="No file.")
     first = replace(sample_report(), baseline=missing, drift=(note,))
-    assert "  There is no baseline (a.json). There is no such file.\n" in printed(first)
+    assert "  There is no baseline: There is no such file.\n" in printed(first)
     assert "baseline-missing" not in printed(first)
     unknown = replace(missing, state=BaselineState.UNREADABLE)
     worse = replace(note, class_=RiskClass.MEDIUM)

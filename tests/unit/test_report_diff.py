@@ -211,11 +211,11 @@ def test_the_terminal_says_it_without_colour():
         (Baseline(BaselineState.OFF), "Nothing was compared, as asked."),
         (
             Baseline(BaselineState.MISSING, "mcp-sandbox.lock.json of commit 01"),
-            "There is no baseline (mcp-sandbox.lock.json of commit 01).",
+            "There is no baseline: mcp-sandbox.lock.json of commit 01.",
         ),
         (
             Baseline(BaselineState.UNREADABLE, "commit 01", why="It is not here: fetch it."),
-            "Nobody can say what the baseline is (commit 01). It is not here: fetch it.",
+            "Nobody can say what the baseline is: It is not here: fetch it.",
         ),
     ],
 )

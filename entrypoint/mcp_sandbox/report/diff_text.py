@@ -108,12 +108,12 @@ def compared_with(baseline: Baseline | None) -> str:
     origin = terminal(baseline.origin, limit=MAX_VALUE)
     if baseline.state is BaselineState.OFF:
         return "Nothing was compared, as asked."
-    why = f" {terminal(baseline.why, limit=MAX_VALUE)}" if baseline.why else ""
-    where = f" ({origin})" if origin else ""
+    # Why there is none names the place; without it the place has to do.
+    why = terminal(baseline.why, limit=MAX_VALUE) if baseline.why else f"{origin}."
     if baseline.state is BaselineState.MISSING:
-        return f"There is no baseline{where}.{why}"
+        return f"There is no baseline: {why}"
     if baseline.state is BaselineState.UNREADABLE:
-        return f"Nobody can say what the baseline is{where}.{why}"
+        return f"Nobody can say what the baseline is: {why}"
     return f"Compared with {origin}."
 
 
