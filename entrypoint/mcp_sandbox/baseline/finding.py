@@ -114,9 +114,11 @@ def _of_checkout(wanted: Wanted, file: Path, path: str, *, named: bool) -> Found
             next_step=f"Name one that is there, or say `{wanted.option} none`.",
         )
     # Named as in the repository: the same wherever it is checked out.
-    folder = path.rpartition("/")[0] or "The root of the repository" if path else file.parent
+    folder = "The folder that is scanned"
+    if path:
+        folder = path.rpartition("/")[0] or "The root of the repository"
     why = "" if data is not None else f"{folder} holds no {wanted.name}."
-    return Found(path or str(file), data, path, why)
+    return Found(path or (wanted.given if named else wanted.name), data, path, why)
 
 
 def _of_base(wanted: Wanted, checkout: Checkout, root: Path, file: Path, *, named: bool) -> Found:
