@@ -189,6 +189,20 @@ def test_a_reference_is_what_it_leads_to():
     assert told(old, {"type": "string", "maxLength": 1}) == [("", CHANGED, WORDS)]
 
 
+def test_what_is_reached_in_very_many_ways_is_compared_once(monkeypatch: pytest.MonkeyPatch):
+    """Twenty references in a definition, each back to it: twenty ways at each of 64 levels."""
+
+    def tree(maximum: int, **beside: int) -> Any:
+        ways = {f"p{n}": {"$ref": "#/$defs/N", **beside} for n in range(20)}
+        node = taking(leaf={"maximum": maximum}, **ways)
+        return {**taking(**ways), "$defs": {"N": node}}
+
+    monkeypatch.setattr(schemas, "MAX_STEPS", 2_000)
+    found = told(tree(1), tree(2, minLength=1))
+    assert WIDER in {effect for _, _, effect in found}
+    assert OTHER not in {effect for _, _, effect in found}
+
+
 def test_the_definition_that_a_reference_left_is_told():
     texts = {"A": {"type": "string"}, "B": {"type": "string"}}
     old = {"$ref": "#/$defs/A", "$defs": texts}
