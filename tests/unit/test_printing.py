@@ -15,12 +15,13 @@ from mcp_sandbox.model import (
     RiskClass,
 )
 from mcp_sandbox.model.answer import Report
-from mcp_sandbox.model.locked import Baseline, BaselineState
+from mcp_sandbox.model.locked import Baseline, BaselineState, Policy
+from mcp_sandbox.report import markdown
 from mcp_sandbox.report.escape import terminal
 from mcp_sandbox.report.lines import SHOWN_FINDINGS, alerts, answer
 from mcp_sandbox.report.spans import plain
 from unit.drift_samples import CHANGES, DRIFT, compared
-from unit.report_samples import HOSTILE, finding, hostile_report, sample_report
+from unit.report_samples import HOSTILE, RULES, finding, hostile_report, sample_report
 
 
 def printed(report: Report) -> str:
@@ -43,6 +44,22 @@ def test_a_place_that_packets_could_leave_to_stands_at_the_top():
     text = printed(replace(sample, observations=opened))
     assert "  packets could leave to: api.example:443\n" in text
     assert "packets could leave" not in printed(sample)
+
+
+def test_what_the_policy_set_is_told_and_no_value_for_the_servers_environment():
+    policy = Policy(
+        "mcp-sandbox.toml of commit 0123456789ab",
+        settings={"fail_below": 80, "fail_on": [], "env": ["KEY=a secret"], "memory": "512m"},
+        overruled=("memory",),
+    )
+    report = replace(sample_report(), policy=policy)
+    told = (
+        "The policy mcp-sandbox.toml of commit 0123456789ab sets env KEY, fail-below 80, "
+        "fail-on none and does not set memory, which the run was given."
+    )
+    assert f"  {told}" in printed(report).splitlines()
+    assert told in markdown.render(report, RULES)
+    assert "The policy" not in printed(sample_report())
 
 
 def test_what_changed_stands_before_the_findings():
