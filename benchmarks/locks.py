@@ -3,9 +3,7 @@
 ``python benchmarks/locks.py [--runs N] [--reports DIR] [SERVER …]``. Needs an engine, and the
 project's image there. Every scan's ``report.json`` is kept in DIR as ``SERVER-NUMBER.json``, and
 what is there already is not scanned again: so a change of the rules for what is left out of a lock
-can be tried on the same runs. A change counts wherever a lock says something else than the first
-one, be it news or a regression: without a change there is no finding. Prints Markdown; asserts
-nothing.
+can be tried on the same runs. Notes of drift count too. Prints Markdown; asserts nothing.
 """
 
 from __future__ import annotations
@@ -17,10 +15,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mcp_sandbox.baseline import file, taking
+from mcp_sandbox import rules
+from mcp_sandbox.baseline import file
 from mcp_sandbox.baseline.compare import compare
-from mcp_sandbox.model import Network, Profile, Tls
-from mcp_sandbox.model.locked import Taken
+from mcp_sandbox.model import Finding, Observations, Profile
+from mcp_sandbox.model.locked import BEHAVIOURS, Baseline, BaselineState, Lock, Taken
+from mcp_sandbox.pipeline import comparing
 from mcp_sandbox.report import json as report_json
 
 HERE = Path(__file__).parent
@@ -54,47 +54,46 @@ def scan(server: str, report: Path) -> None:
         shutil.copy(Path(out) / "report.json", report)
 
 
-def taken(report: Path) -> Taken:
-    """The lock of a kept report."""
-    saved = report_json.load(report.read_bytes())
-    if saved.observations is None:
+def run_of(report: Path) -> tuple[Observations, Taken]:
+    """What a kept report holds, and the lock of it."""
+    seen = report_json.load(report.read_bytes()).observations
+    if seen is None:
         sys.exit(f"{report} holds no observations")
-    return taking.take(
-        saved.observations,
-        scanner="benchmark",
-        profile=Profile.DEFAULT,
-        score=saved.score,
-        network=Network.SINK,
-        tls=Tls.OBSERVE,
-    )
+    ours = rules.evaluate(seen, Profile.DEFAULT)
+    return seen, comparing.take(seen, Profile.DEFAULT, ours)
 
 
-def row(server: str, runs: int, reports: Path) -> str:
-    """Scan what was not scanned yet, and compare."""
-    locks = []
+def drift(lock: Lock, seen: Observations, one: Taken) -> tuple[Finding, ...]:
+    """What is said of a run beside the lock of another."""
+    baseline = Baseline(BaselineState.USED, "the first run", lock=lock)
+    changes = compare(lock, one.lock)
+    return rules.evaluate_drift(changes, one, baseline, seen, Profile.DEFAULT, place=lambda _: None)
+
+
+def row(server: str, runs: int, reports: Path) -> tuple[str, int]:
+    """Scan what was not scanned yet, and compare; a row of the table, and the findings in it."""
+    found = []
     for number in range(runs + 1):
         report = reports / f"{server}-{number}.json"
         if not report.is_file():
             scan(server, report)
-        locks.append(taken(report))
-    first, *others = (file.dump(one.lock) for one in locks)
-    changes = [compare(locks[0].lock, one.lock) for one in locks[1:]]
-    print(f"  {server}: run {number} of {runs}", file=sys.stderr)
-    for told in {
-        (one.subject, one.part.value, one.before, one.after) for c in changes for one in c
-    }:
-        print(f"  {server}: {told}", file=sys.stderr)
-    for why in {why for one in locks for why in one.incomplete}:
+        print(f"  {server}: run {number} of {runs}", file=sys.stderr, flush=True)
+        found.append(run_of(report))
+    first, *others = (file.dump(one.lock) for _, one in found)
+    lock = file.load(first, server)
+    findings = [drift(lock, seen, one) for seen, one in found[1:]]
+    for message in {one.message for told in findings for one in told}:
+        print(f"  {server}: {message}", file=sys.stderr)
+    for why in {why for _, one in found for why in one.incomplete}:
         print(f"  {server} is incomplete: {why}", file=sys.stderr)
     values = sum(
-        len(getattr(done, part))
-        for done in locks[0].lock.behaviour.values()
-        for part in ("endpoints", "programs", "writes", "reads")
+        len(getattr(done, part)) for done in lock.behaviour.values() for part in BEHAVIOURS
     )
+    told = sum(map(len, findings))
     return (
-        f"| {server} | {len(locks[0].lock.items)} | {values} | {len(first)} | {runs} "
-        f"| {sum(one == first for one in others)} | {sum(map(bool, changes))} "
-        f"| {sum(map(len, changes))} |"
+        f"| {server} | {len(lock.items)} | {values} | {len(first)} | {runs} "
+        f"| {sum(one == first for one in others)} | {told} |",
+        told,
     )
 
 
@@ -109,12 +108,17 @@ def main() -> None:
         parser.error(f"no such server: {', '.join(sorted(unknown))}")
     print(
         "| server | items | values of behaviour | bytes | runs against the first | equal to the "
-        "byte | runs with a change | changes |"
+        "byte | drift findings |"
     )
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    servers = options.servers or list(SERVERS)
+    total = 0
     with tempfile.TemporaryDirectory() as folder:
-        for server in options.servers or SERVERS:
-            print(row(server, options.runs, options.reports or Path(folder)), flush=True)
+        for server in servers:
+            told, count = row(server, options.runs, options.reports or Path(folder))
+            total += count
+            print(told, flush=True)
+    print(f"\n{total} drift findings in {options.runs * len(servers)} runs (goal: none)")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 image=${MCP_SANDBOX_IMAGE:-mcp-sandbox-action:local}
 
 case ${1:-} in
-  scan | judge | merge | fleet | rules | doctor | clean | -h | --help | --version | --debug) ;;
+  scan | judge | baseline | merge | fleet | rules | doctor | clean | -h | --help | --version | --debug) ;;
   *) set -- scan "$@" ;;
 esac
 

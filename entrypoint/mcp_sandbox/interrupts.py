@@ -7,13 +7,16 @@ it short: a hold delays the answer to Ctrl-C.
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 AGAIN = 0.01
@@ -77,6 +80,20 @@ def held() -> Iterator[None]:
         if _state.pending and not _state.holds:
             _state.pending = False
             raise KeyboardInterrupt
+
+
+@contextmanager
+def temporary_folder(prefix: str) -> Iterator[Path]:
+    """A folder that an interruption does not leave behind at whatever moment it comes."""
+    folder = ""
+    try:
+        with held():
+            folder = tempfile.mkdtemp(prefix=prefix)
+        yield Path(folder)
+    finally:
+        with held():
+            if folder:
+                shutil.rmtree(folder)
 
 
 def _interrupt(_number: int, _frame: types.FrameType | None) -> None:

@@ -17,11 +17,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from mcp_sandbox import background
 from mcp_sandbox.model.locked import LOCK_FILE, POLICY_FILE
 from mcp_sandbox.sandbox import Engine
 from support import drift_life as life
+from support import drift_story
 from support.drift_life import Edit, Repository, Step, Told
 from support.front_door import QUICK, Door
 from support.on_engine import labelled, remove_bundle
@@ -54,8 +56,8 @@ CHAPTERS = {
     "harmless": Chapter(life.HARMLESS),
     "poisoned": Chapter(life.POISONED),
     "telemetry": Chapter(life.TELEMETRY),
-    "accepted": Chapter(life.TELEMETRY, main="accepting"),
-    "expired": Chapter(life.TELEMETRY, main="accepting", today=LAST_DAY + timedelta(days=1)),
+    "accepted": Chapter(life.DECLARED, main="accepting"),
+    "expired": Chapter(life.DECLARED, main="accepting", today=LAST_DAY + timedelta(days=1)),
     "hidden": Chapter(life.TELEMETRY, after="telemetry"),
     "invented": Chapter(life.HARMLESS, after="telemetry"),
     "deleted": Chapter(life.deleted(LOCK_FILE)),
@@ -136,7 +138,8 @@ def story(
     items = [item for item in request.session.items if item.path == request.path]
     asked = {item.callspec.params["told"]: None for item in items if hasattr(item, "callspec")}
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(made.tell, asked))
+        for one in asked:
+            pool.submit(made.tell, one)  # what it raises is raised again in its own test
     yield made
     remove_bundle(engine, helper_image, label)
     assert labelled(engine, label) == []
@@ -223,7 +226,7 @@ def test_what_the_lock_file_still_holds_has_to_be_there(told: Told):
     assert stale
     assert "newest_book" in stale[0]["subject"]
     assert stale[0]["location"]["path"] == LOCK_FILE
-    assert stale[0]["location"]["line"] == line_of(told, '"newest_book"', LOCK_FILE)
+    assert stale[0]["location"]["line"] == line_of(told, '"tools/newest_book"', LOCK_FILE)
 
 
 # --- regressions ----------------------------------------------------------------------------------
@@ -333,3 +336,38 @@ def test_a_checkout_without_the_base_commit_is_no_pass(told: Told):
     assert told.code in {2, 3}, told.printed
     assert told.outputs["verdict"] in {"inconclusive", "error"}
     assert "fetch-depth: 0" in told.printed
+
+
+# --- the document ---------------------------------------------------------------------------------
+
+
+def own(name: str, excerpt: Callable[[Told], str]) -> ParameterSet:
+    """A block of the chapter's own name."""
+    return pytest.param(name, name, excerpt, id=name)
+
+
+@pytest.mark.parametrize(
+    ("told", "block", "excerpt"),
+    [
+        pytest.param("telemetry", "tool", drift_story.tool, id="tool"),
+        own("harmless", drift_story.answer),
+        own("poisoned", drift_story.annotations),
+        own("telemetry", drift_story.request),
+        own("accepted", drift_story.answer),
+        own("expired", drift_story.answer),
+        own("hidden", drift_story.answer),
+        own("invented", drift_story.answer),
+        own("removed", drift_story.answer),
+    ],
+    indirect=["told"],
+)
+def test_the_document_shows_what_is_printed(told: Told, block: str, excerpt: Callable[[Told], str]):
+    drift_story.check({block: excerpt(told)})
+
+
+def test_the_document_shows_the_policy_and_no_block_of_nobody():
+    drift_story.check({"policy": POLICY.rstrip("\n")})
+    assert set(drift_story.shown()) == {
+        *("tool", "policy", "harmless", "poisoned", "telemetry", "accepted", "expired"),
+        *("hidden", "invented", "removed"),
+    }

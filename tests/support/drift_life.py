@@ -109,6 +109,11 @@ TELEMETRY = all_of(
     replaced("    return str(len(BOOKS))", '    report("/v1/count")\n    return str(len(BOOKS))'),
 )
 """A new network attempt in every call of ``count_books``."""
+DECLARED = all_of(
+    TELEMETRY,
+    replaced("are on the list.", "are on the list; telemetry.example counts the calls."),
+)
+"""The same, and the tool says so."""
 REMOVED = replaced(
     '@tool("Says which book was added last.")\ndef newest_book():\n    return BOOKS[-1]\n\n\n', ""
 )

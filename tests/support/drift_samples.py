@@ -570,6 +570,13 @@ def a_new_tool_in_kinder_words():
 
 
 @hit("baseline-edited")
+def new_words_of_a_tool_that_is_gone():
+    return drifted(
+        lock(FIND, SUM), lock(SUM), proposed=lock(replace(FIND, description="Find it."), SUM)
+    )
+
+
+@hit("baseline-edited")
 def a_first_file_that_says_less():
     return drifted(None, GOT, proposed=lock())
 

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 
+from mcp_sandbox.model.locked import LOCK_FILE
 from support.drift_life import Told
 from support.on_engine import ROOT
 
@@ -71,9 +72,15 @@ def annotations(told: Told) -> str:
     )
 
 
-def part(text: str, *keys: str) -> str:
-    """One part of a lock file, as it stands there."""
-    found = json.loads(text)
-    for key in keys[:-1]:
-        found = found[key]
-    return json.dumps({keys[-1]: found[keys[-1]]}, indent=2, ensure_ascii=False)
+def request(told: Told) -> str:
+    """The answer, and the annotation on the line that sends it."""
+    first = annotations(told).split("\n")[:2]
+    return "\n".join([answer(told), "", *first])
+
+
+def tool(told: Told) -> str:
+    """A tool that does something, as the lock file that a run proposes has it."""
+    found = json.loads((told.out / LOCK_FILE).read_bytes())
+    (subject,) = [one for one in found["behaviour"] if one.startswith("tools/")]
+    part = {name: {subject: found[name][subject]} for name in ("behaviour", "items")}
+    return json.dumps(part, indent=2, ensure_ascii=True)

@@ -12,13 +12,16 @@ from mcp_sandbox.cli.printing import print_difference, print_report
 from mcp_sandbox.model import (
     COMPLETE,
     Coverage,
+    RiskClass,
 )
 from mcp_sandbox.model.answer import Report
+from mcp_sandbox.model.locked import Baseline, BaselineState, Policy
+from mcp_sandbox.report import markdown
 from mcp_sandbox.report.escape import terminal
 from mcp_sandbox.report.lines import SHOWN_FINDINGS, alerts, answer
 from mcp_sandbox.report.spans import plain
-from unit.drift_samples import CHANGES, compared
-from unit.report_samples import HOSTILE, finding, hostile_report, sample_report
+from unit.drift_samples import CHANGES, DRIFT, compared
+from unit.report_samples import HOSTILE, RULES, finding, hostile_report, sample_report
 
 
 def printed(report: Report) -> str:
@@ -43,6 +46,22 @@ def test_a_place_that_packets_could_leave_to_stands_at_the_top():
     assert "packets could leave" not in printed(sample)
 
 
+def test_what_the_policy_set_is_told_and_no_value_for_the_servers_environment():
+    policy = Policy(
+        "mcp-sandbox.toml of commit 0123456789ab",
+        settings={"fail_below": 80, "fail_on": [], "env": ["KEY=a secret"], "memory": "512m"},
+        overruled=("memory",),
+    )
+    report = replace(sample_report(), policy=policy)
+    told = (
+        "The policy mcp-sandbox.toml of commit 0123456789ab sets env KEY, fail-below 80, "
+        "fail-on none and does not set memory, which the run was given."
+    )
+    assert f"  {told}" in printed(report).splitlines()
+    assert told in markdown.render(report, RULES)
+    assert "The policy" not in printed(sample_report())
+
+
 def test_what_changed_stands_before_the_findings():
     text = printed(compared(sample_report()))
     assert (
@@ -52,6 +71,19 @@ def test_what_changed_stands_before_the_findings():
     question = "  critical  `read_file` is described in other words: do they tell a model to do"
     assert text.index(question) < text.index("command-injection")
     assert "  high      baseline-edited  The file was edited." in text
+
+
+def test_a_baseline_that_is_not_there_is_told_once():
+    missing = Baseline(BaselineState.MISSING, "a.json", why="There is no such file.")
+    note = replace(DRIFT[3], rule="baseline-missing", class_=RiskClass.NOTE, message="No file.")
+    first = replace(sample_report(), baseline=missing, drift=(note,))
+    assert "  There is no baseline: There is no such file.\n" in printed(first)
+    assert "baseline-missing" not in printed(first)
+    unknown = replace(missing, state=BaselineState.UNREADABLE)
+    worse = replace(note, class_=RiskClass.MEDIUM)
+    text = printed(replace(first, baseline=unknown, drift=(worse,)))
+    assert "  medium    baseline-missing  No file.\n" in text
+    assert "There is no such file" not in text
 
 
 def test_a_condition_says_what_would_turn_it_over():

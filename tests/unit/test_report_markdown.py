@@ -186,6 +186,12 @@ def test_a_first_run_says_how_to_begin():
     assert "## What changed" not in render(replace(clean, baseline=None))
 
 
+def test_many_findings_on_one_change_are_counted():
+    drift = (replace(DRIFT[1], fingerprint=f"{n}") for n in range(99))
+    text = render(compared(sample_report(), drift=tuple(drift)))
+    assert "  … and 94 more findings in `report.json`.\n" in text
+
+
 def test_many_large_changes_fit():
     change = Change(Part.DESCRIPTION, Direction.CHANGED, "tools/a", "", "\U000e0041 " * 2_000)
     report = compared(sample_report(), changes=(change,) * 5_000)

@@ -22,9 +22,9 @@ from mcp_sandbox.errors import (
     Interrupted,
     SandboxError,
 )
-from mcp_sandbox.model import RISK_ORDER, Finding, Verdict
+from mcp_sandbox.model import Verdict
 from mcp_sandbox.model.answer import Report
-from mcp_sandbox.report.lines import answer
+from mcp_sandbox.report.lines import alerts, answer
 from mcp_sandbox.report.spans import plain
 from mcp_sandbox.settings import Settings
 
@@ -59,9 +59,9 @@ def run(environment: Mapping[str, str], log: Log) -> int:
             )
         finally:
             progress.close()
-        report, failure = outcome.report, outcome.failure
+        report, failure = outcome.report, _in_inputs(outcome.failure)
     except SandboxError as error:
-        failure = inputs.named(error) if isinstance(error, BadInput) else error
+        failure = _in_inputs(error)
     except KeyboardInterrupt:
         failure = Interrupted("Interrupted.")
     except Exception as error:  # noqa: BLE001 - outputs and summary tell of it too
@@ -72,6 +72,10 @@ def run(environment: Mapping[str, str], log: Log) -> int:
     if failure is not None:
         return failure.exit_code
     return pipeline.EXIT_CODES[report.verdict] if report else ExitCode.INFRASTRUCTURE
+
+
+def _in_inputs(error: SandboxError | None) -> SandboxError | None:
+    return inputs.named(error) if isinstance(error, BadInput) else error
 
 
 def _prepare(
@@ -134,19 +138,13 @@ def _tell(log: Log, report: Report | None, failure: SandboxError | None) -> None
     said = f"{failure.what} {failure.next_step}".strip() if failure else ""
     if failure is None and report is not None and report.verdict is Verdict.INCONCLUSIVE:
         said = f"Inconclusive: {_why(report) or 'see the summary.'}"
-    log.annotate(said, _worst_first(report) if report else ())
+    log.annotate(said, alerts(report) if report else ())
 
 
 def _why(report: Report) -> str:
     """What keeps an inconclusive run from being a pass."""
     unheld = [one.flip for one in report.gate if not one.held and one.name not in _SAID]
     return "; ".join([*report.coverage.missing, *filter(None, unheld)])
-
-
-def _worst_first(report: Report) -> list[Finding]:
-    """What differs from the baseline before the rest of its class: it is this change's."""
-    both = [*(report.drift or ()), *report.findings]
-    return sorted(both, key=lambda one: RISK_ORDER.index(one.class_))
 
 
 def sweep(environment: Mapping[str, str], log: Log) -> None:

@@ -111,10 +111,14 @@ def _of_checkout(wanted: Wanted, file: Path, path: str, *, named: bool) -> Found
     if data is None and named:
         raise BadInput(
             f"{wanted.option} {file}: there is no such file.",
-            next_step=f"Name one that is there, or say `{wanted.option} none`.",
+            next_step=f"Name one that is there, or set {wanted.option} to none.",
         )
-    why = "" if data is not None else f"{file.parent} holds no {wanted.name}."
-    return Found(path or str(file), data, path, why)
+    # Named as in the repository: the same wherever it is checked out.
+    folder = "The folder that is scanned"
+    if path:
+        folder = path.rpartition("/")[0] or "The root of the repository"
+    why = "" if data is not None else f"{folder} holds no {wanted.name}."
+    return Found(path or (wanted.given if named else wanted.name), data, path, why)
 
 
 def _of_base(wanted: Wanted, checkout: Checkout, root: Path, file: Path, *, named: bool) -> Found:
@@ -132,7 +136,7 @@ def _of_base(wanted: Wanted, checkout: Checkout, root: Path, file: Path, *, name
         if named and own is None:
             raise BadInput(
                 f"{wanted.option} {file}: neither the base commit nor the checkout has it.",
-                next_step=f"Name one that is there, or say `{wanted.option} none`.",
+                next_step=f"Name one that is there, or set {wanted.option} to none.",
             )
         why = f"The base commit {checkout.base[:12]} has no {path}."
         if own is not None:

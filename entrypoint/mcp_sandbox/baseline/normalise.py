@@ -48,7 +48,7 @@ _FORMS = (
     _Form(
         "the day's date",
         re.compile(
-            rf"(\b(?:today|now|currently|current date|as of)\b[^\n0-9]{{0,24}}){_DATE}(?![\w-])",
+            rf"(\b(?:today|now|currently|current date|as of)\b[^\n0-9<]{{0,24}}){_DATE}(?![\w-])",
             re.IGNORECASE,
         ),
         r"\1<date>",

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcp_sandbox import git, proc
+from mcp_sandbox import git, interrupts, proc
 from mcp_sandbox.errors import BadInput
 
 MAX_COMMIT = 2**20
@@ -119,10 +119,10 @@ def read(
         raise NotAtHand(
             f"{root} is in no git repository: its checkout has to keep the folder .git."
         )
-    with tempfile.TemporaryDirectory(prefix="mcp-sandbox-git-") as folder:
-        own = git.environment(Path(folder), root)
-        seen = proc.allowed_environment(environment) | own | {"HOME": folder, "LC_ALL": "C"}
-        repository = _Repository(root, str(Path(program).absolute()), seen, Path(folder))
+    with interrupts.temporary_folder("mcp-sandbox-git-") as folder:
+        own = git.environment(folder, root) | {"HOME": str(folder), "LC_ALL": "C"}
+        seen = proc.allowed_environment(environment) | own
+        repository = _Repository(root, str(Path(program).absolute()), seen, folder)
         return _file(repository, commit, parts, path, most)
 
 

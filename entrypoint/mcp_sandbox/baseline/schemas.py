@@ -105,6 +105,8 @@ class _Walk:
         self.roots = old, new
         self.met: set[int] = set()
         self._pairs: set[tuple[int, int]] = set()
+        self._kept: list[Json] = []
+        """What was put together on the way: its identity must stay its own."""
         self._steps = 0
 
     def compare(self, old: Json, new: Json, pointer: str, depth: int) -> Iterator[Difference]:
@@ -113,6 +115,11 @@ class _Walk:
         if old is new or old == new == {}:
             return
         self._steps += 1
+        if self.met:  # behind a reference: what is reached in many ways is told once
+            pair = id(old), id(new)
+            if pair in self._pairs:
+                return
+            self._pairs.add(pair)
         if not depth or self._steps > MAX_STEPS or not _is_schema(old) or not _is_schema(new):
             if canonical(old) != canonical(new):
                 yield keywords.other(pointer, old, new)
@@ -134,11 +141,7 @@ class _Walk:
                 if canonical(_bare(old)) != canonical(_bare(new)):
                     yield keywords.other(pointer, old, new)
                 return
-            left, right, pair = followed
-            if pair is None or pair not in self._pairs:
-                if pair is not None:
-                    self._pairs.add(pair)
-                yield from self.compare(left, right, pointer, depth - 1)
+            yield from self.compare(*followed, pointer, depth - 1)
             return
         if ("anyOf" in old) != ("anyOf" in new):
             decided = alternatives.judge(_bare(old), _bare(new))
@@ -148,16 +151,9 @@ class _Walk:
                 return
         yield from self._keywords(old, new, pointer, depth)
 
-    def _followed(
-        self, old: dict[str, Json], new: dict[str, Json]
-    ) -> tuple[Json, Json, tuple[int, int] | None] | None:
-        """Both with their reference replaced by what it leads to; ``None``: it leads nowhere.
-
-        The third is the pair of targets, which need not be compared twice; ``None`` where a side is
-        not a target as it stands in the document.
-        """
+    def _followed(self, old: dict[str, Json], new: dict[str, Json]) -> tuple[Json, Json] | None:
+        """Both with their reference replaced by what it leads to; ``None``: it leads nowhere."""
         sides: list[Json] = []
-        targets: list[int] = []
         for one, root in zip((old, new), self.roots, strict=True):
             if "$ref" not in one:
                 sides.append(one)
@@ -170,9 +166,8 @@ class _Walk:
             if beside and beside.keys() & target.keys():
                 return None
             sides.append({**target, **beside} if beside else target)
-            targets += [] if beside else [id(target)]
-        pair = (targets[0], targets[1]) if len(targets) == len(self.roots) else None
-        return sides[0], sides[1], pair
+        self._kept += sides
+        return sides[0], sides[1]
 
     def _keywords(
         self, old: dict[str, Json], new: dict[str, Json], pointer: str, depth: int
@@ -284,7 +279,10 @@ def resolve(root: Json, reference: Json) -> Json:
 
 
 def _normal(schema: Json) -> Json:
-    return {} if schema is None or schema is True else schema
+    return _ANYTHING if schema is None or schema is True else schema
+
+
+_ANYTHING: dict[str, Json] = {}
 
 
 def _is_schema(value: Json) -> bool:

@@ -85,7 +85,7 @@ class LockShape(_Strict):
     network: Annotated[Network, Field(strict=False)]
     tls: Annotated[Tls, Field(strict=False)]
     score: Annotated[float | None, Field(ge=0, le=100)] = None
-    """By the scanner's own rules alone."""
+    """By the scanner's own rules alone, without notes."""
     server: Json = None
     """``serverInfo`` as presented."""
     capabilities: Json = None

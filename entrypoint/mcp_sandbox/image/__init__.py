@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
@@ -101,8 +99,8 @@ class ImageStore:
         (failed, or not done in time) and ``EngineFailed``.
         """
         found = context_.collect(context, dockerfile)
-        with _temporary_folder() as folder:
-            iidfile = Path(folder) / "iid"
+        with interrupts.temporary_folder("mcp-sandbox-") as folder:
+            iidfile = folder / "iid"
             argv = build_command(
                 found.dockerfile, network=network, labels=self._labels(), iidfile=iidfile
             )
@@ -267,20 +265,6 @@ def build_command(
     for name, value in sorted(labels.items()):
         command += ["--label", f"{name}={value}"]
     return (*command, "--file", dockerfile, "-")
-
-
-@contextlib.contextmanager
-def _temporary_folder() -> Iterator[str]:
-    """A folder that an interruption does not leave behind at whatever moment it comes."""
-    folder = ""
-    try:
-        with interrupts.held():
-            folder = tempfile.mkdtemp(prefix="mcp-sandbox-")
-        yield folder
-    finally:
-        with interrupts.held():
-            if folder:
-                shutil.rmtree(folder)
 
 
 def launch_facts(found: Mapping[str, Any]) -> LaunchFacts:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from mcp_sandbox.model.locked import LOCK_FILE, POLICY_FILE
+
 MAX_FILE_BYTES = 2**20
 MAX_TOTAL_BYTES = 16 * 2**20
 MAX_FILES = 5_000
@@ -36,7 +38,12 @@ _CODE = frozenset(
     }
 )
 _DATA = frozenset({".json", ".yaml", ".yml", ".toml", ".j2", ".tmpl", ".graphql", ".proto", ".sql"})
-_NEVER = frozenset({"package-lock.json", "pnpm-lock.yaml", "npm-shrinkwrap.json", "composer.lock"})
+_NEVER = frozenset(
+    {
+        *("package-lock.json", "pnpm-lock.yaml", "npm-shrinkwrap.json", "composer.lock"),
+        *(LOCK_FILE, POLICY_FILE),  # they say of the server what is written elsewhere
+    }
+)
 _TEST_WORDS = frozenset(
     {"test", "tests", "spec", "specs", "mock", "mocks", "fixture", "fixtures", "examples"}
 )

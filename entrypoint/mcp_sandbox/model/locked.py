@@ -132,7 +132,8 @@ class Lock:
     launch: Launch = Launch()
     ceilings: Ceilings = Ceilings()
     score: float | None = None
-    """By our own rules alone: what a scanner's database says differs by the day."""
+    """By our own rules alone, without notes: what a scanner's database says differs by the day, and
+    some notes by how busy the machine was."""
     normalised: tuple[str, ...] = ()
     """What was replaced because it differs from run to run, one sentence each."""
     version: int = LOCK_VERSION

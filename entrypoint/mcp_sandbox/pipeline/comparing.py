@@ -16,7 +16,7 @@ from mcp_sandbox.baseline import compare, taking
 from mcp_sandbox.baseline import file as lock_file
 from mcp_sandbox.baseline.finding import AUTO, NONE, Checkout, Found, Wanted, find
 from mcp_sandbox.errors import BadInput
-from mcp_sandbox.model import Finding, Observations, Profile
+from mcp_sandbox.model import Finding, Observations, Profile, RiskClass
 from mcp_sandbox.model.locked import (
     LOCK_FILE,
     POLICY_FILE,
@@ -164,13 +164,15 @@ def read(found: Found) -> Baseline:
 
 
 def take(observations: Observations, profile: Profile, ours: Sequence[Finding]) -> Taken:
-    """The lock of a run. Its score is that of our own rules.
+    """The lock of a run. Its score is that of our own rules, without notes.
 
+    Some notes are of time (a call that took too long, a process that had not ended yet), and so of
+    how busy the machine was.
     ``ours``: what they say of the run, as the policy leaves it: who accepts a finding does not
     find it again as a score that dropped.
     """
     own = coverage.measure(replace(observations, scanners=(), scanners_requested=()))
-    detail = score.detail(ours, own)
+    detail = score.detail([one for one in ours if one.class_ is not RiskClass.NOTE], own)
     return taking.take(
         observations,
         scanner=__version__,

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import itertools
 import re
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
-from mcp_sandbox import locate, planted
+from mcp_sandbox import interrupts, locate, planted
 from mcp_sandbox.errors import Interrupted, NothingToRun, SandboxError
 from mcp_sandbox.image import ImageStore
 from mcp_sandbox.model import (
@@ -299,8 +297,8 @@ def base_image(
     other = {"context": None, "dockerfile": None, "image": reference, "scanners": ()}
     settings = settings.model_copy(update=other)
     learned = Learned()
-    with tempfile.TemporaryDirectory(prefix="mcp-sandbox-base-") as folder:
-        results = Results(Path(folder) / "results")
+    with interrupts.temporary_folder("mcp-sandbox-base-") as folder:
+        results = Results(folder / "results")
         beside = Clock(_Beside(clock))
         try:
             Learning(settings, beside, results, learned, run_id, environment).learn()

@@ -78,8 +78,14 @@ def _classes(findings: Sequence[Finding], names: set[str]) -> list[GateCondition
 
 
 def _policy(findings: Sequence[Finding], names: set[str]) -> list[GateCondition]:
-    """Whatever its class: an entry that nobody looks after would accept what comes later."""
-    stale = sum(one.rule in COMPLAINTS and not one.suppressed for one in findings)
+    """An entry that nobody looks after would accept what comes later.
+
+    A note is an acceptance of drift that waits for its change, which comes after it.
+    """
+    stale = sum(
+        one.rule in COMPLAINTS and not one.suppressed and one.class_ is not RiskClass.NOTE
+        for one in findings
+    )
     if not stale or not names:
         return []
     told = f"Renew or remove {_count(stale, 'entry', 'entries')} of {POLICY_FILE}."

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from mcp_sandbox import words
-from mcp_sandbox.model import Finding
+from mcp_sandbox.model import Finding, RiskClass
 from mcp_sandbox.model.locked import Baseline, BaselineState, Change, Part
 from mcp_sandbox.report.diff import MAX_SHOWN, Entry, View, is_prose
 from mcp_sandbox.report.escape import terminal
@@ -22,6 +22,9 @@ CONTEXT = 80
 """Characters shown of what stayed, on either side of a change."""
 MAX_VALUE = 300
 """Characters shown of a value that is no prose."""
+
+MAX_FINDINGS = 5
+"""Findings shown of one change."""
 
 _MARKS = (("[-", "[\\x2d"), ("-]", "\\x2d]"), ("{+", "{\\x2b"), ("+}", "\\x2b}"))
 
@@ -105,12 +108,12 @@ def compared_with(baseline: Baseline | None) -> str:
     origin = terminal(baseline.origin, limit=MAX_VALUE)
     if baseline.state is BaselineState.OFF:
         return "Nothing was compared, as asked."
-    why = f" {terminal(baseline.why, limit=MAX_VALUE)}" if baseline.why else ""
-    where = f" ({origin})" if origin else ""
+    # Why there is none names the place; without it the place has to do.
+    why = terminal(baseline.why, limit=MAX_VALUE) if baseline.why else f"{origin}."
     if baseline.state is BaselineState.MISSING:
-        return f"There is no baseline{where}.{why}"
+        return f"There is no baseline: {why}"
     if baseline.state is BaselineState.UNREADABLE:
-        return f"Nobody can say what the baseline is{where}.{why}"
+        return f"Nobody can say what the baseline is: {why}"
     return f"Compared with {origin}."
 
 
@@ -162,12 +165,18 @@ def _class(entry: Entry) -> Span:
 
 
 def _beneath(entry: Entry) -> Iterator[Line]:
-    for finding in entry.findings:
+    """What the rules say of a change: all of their words where it is more than a note."""
+    for finding in entry.findings[:MAX_FINDINGS]:
         place = f"  {finding.location.path}:{finding.location.line}" if finding.location else ""
         why = f"  accepted: {finding.suppressed}" if finding.suppressed else ""
         seen = f"  {finding.seen[0]}" if finding.seen else ""
         said = terminal(f"{finding.rule}  {finding.evidence.value}{seen}{place}{why}")
         yield line("      ", Span(said, Tone.NOTE))
+        if finding.class_ is not RiskClass.NOTE:
+            message = terminal(finding.message, limit=MAX_VALUE)
+            yield line("        ", Span(message, Tone.NOTE))
+    if len(entry.findings) > MAX_FINDINGS:
+        yield line("      ", f"… {len(entry.findings) - MAX_FINDINGS} more findings")
 
 
 def finding_line(finding: Finding) -> Line:

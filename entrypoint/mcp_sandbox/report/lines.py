@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from mcp_sandbox.model import COMPLETE, RISK_ORDER, Finding, GateCondition, Verdict
+from mcp_sandbox.model import COMPLETE, RISK_ORDER, Finding, GateCondition, Json, RiskClass, Verdict
 from mcp_sandbox.model.answer import Report
-from mcp_sandbox.model.locked import BaselineState
+from mcp_sandbox.model.locked import BaselineState, Policy
 from mcp_sandbox.report import diff
 from mcp_sandbox.report.diff_text import compared_with, entry_line, finding_line, tally
 from mcp_sandbox.report.escape import terminal
@@ -62,9 +62,34 @@ def _limits(report: Report) -> Iterator[Line]:
     if report.observations and report.observations.allowed:
         places = ", ".join(report.observations.allowed)
         yield line(f"  packets could leave to: {terminal(places)}")
+    if told := settings_told(report.policy):
+        yield line(f"  {terminal(told)}")
     yield from _some([f"not evaluated: {reason}" for reason in report.coverage.missing])
     states = report.coverage.scanners.items()
     yield from _some([f"{tool}: {state}" for tool, state in states if state != COMPLETE])
+
+
+def settings_told(policy: Policy) -> str:
+    """What the policy set, and what the run was given otherwise; empty when it set nothing."""
+    taken = [
+        f"{name.replace('_', '-')} {_value(name, value)}"
+        for name, value in sorted(policy.settings.items())
+        if name not in policy.overruled
+    ]
+    said = [f"sets {', '.join(taken)}"] if taken else []
+    if policy.overruled:
+        names = ", ".join(name.replace("_", "-") for name in policy.overruled)
+        said.append(f"does not set {names}, which the run was given")
+    return f"The policy {policy.origin} {' and '.join(said)}." if said else ""
+
+
+def _value(name: str, value: Json) -> str:
+    """A setting as one would type it; of the environment, names only."""
+    if not isinstance(value, list):
+        return str(value)
+    if name == "env":
+        value = [str(one).partition("=")[0] for one in value]
+    return ",".join(map(str, value)) or "none"
 
 
 def _some(texts: list[str]) -> Iterator[Line]:
@@ -79,8 +104,14 @@ def _changed(report: Report) -> Iterator[Line]:
     if baseline is None or baseline.state is BaselineState.OFF:
         return
     shown = diff.of(report)
-    used = baseline.state is BaselineState.USED
-    yield line(f"  {compared_with(baseline)}{f' {tally(shown)}' if used else ''}")
+    if baseline.state is not BaselineState.USED:
+        # The finding says it in the same words: once is enough.
+        worse = [one for one in shown.others if one.class_ is not RiskClass.NOTE]
+        if not worse:
+            yield line(f"  {compared_with(baseline)}")
+        yield from map(finding_line, worse[:SHOWN_FINDINGS])
+        return
+    yield line(f"  {compared_with(baseline)} {tally(shown)}")
     for entry in shown.entries[:SHOWN_FINDINGS]:
         yield entry_line(entry)
     if len(shown.entries) > SHOWN_FINDINGS:

@@ -32,6 +32,7 @@ from mcp_sandbox.model import (
 from mcp_sandbox.model.answer import Report
 from mcp_sandbox.model.locked import LOCK_FILE, BaselineState, Change
 from mcp_sandbox.report import diff, diff_text, escape
+from mcp_sandbox.report.lines import settings_told
 from mcp_sandbox.report.order import live, suppressed
 
 MAX_BYTES = 900 * 1024
@@ -117,6 +118,7 @@ def _render(
         .get_template("summary.md.j2")
         .render(
             report=report,
+            policy_set=settings_told(report.policy),
             headline=HEADLINE[report.verdict],
             counts=[(name, counts[name]) for name in RISK_ORDER if counts[name]],
             findings=findings,
@@ -130,6 +132,7 @@ def _render(
             last_words=_last_words(report),
             changes=changes,
             blocks=blocks,
+            findings_shown=diff_text.MAX_FINDINGS,
             tally=diff_text.tally(changes),
             proposed=proposed,
             commit=_commit(report),

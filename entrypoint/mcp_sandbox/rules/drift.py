@@ -38,8 +38,6 @@ from mcp_sandbox.rules.registry import COMPARING, Hit, drift_rule, findings_of, 
 from mcp_sandbox.rules.surfaces import quote
 
 H, M, N = RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE
-NOTES = 5.0
-"""Points that all notes of a run cost together (``score.MAX_NOTES``)."""
 
 
 def _nowhere(change: Change) -> Location | None:
@@ -297,7 +295,7 @@ def comparison_limited(context: Compared) -> Iterator[Hit]:
         class_=M,
         evidence=Evidence.E3,
         what="The score by our own rules is lower than the one in the lock file, or there is none "
-        "any more. A note where it is lower by no more than notes cost.",
+        "any more. Notes do not count.",
         proof="Both scores, in the message.",
         quiet_when="The score rose, or the baseline has none or was taken under another profile.",
         fix="See the findings of the run: those of the worst class decide.",
@@ -309,13 +307,7 @@ def score_dropped(context: Compared) -> Iterator[Hit]:
         if change.part is Part.SCORE and change.direction is Direction.LOST:
             now = f"is {change.after} now" if change.after else "cannot be computed now"
             version = _scanner(context.drift.baseline.lock, context.drift.taken.lock)
-            little = change.after and float(change.before) - float(change.after) <= NOTES
-            yield hit(
-                context,
-                change,
-                f"The score was {change.before} and {now}{version}: why?",
-                class_=N if little else None,
-            )
+            yield hit(context, change, f"The score was {change.before} and {now}{version}: why?")
 
 
 def _scanner(old: Lock | None, new: Lock) -> str:

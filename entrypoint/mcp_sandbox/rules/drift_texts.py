@@ -47,9 +47,11 @@ def _old_names(context: Compared) -> dict[str, str]:
 
 def _worded(context: Compared, change: Change, what: str) -> Hit:
     """A hit whose class is that of the worst of its new words."""
-    gains = gained.worst_at(_gains(context, change.subject), change.pointer)
-    if change.part is Part.ITEM:
-        gains = _gains(context, change.subject)
+    gains = _gains(context, change.subject)
+    if change.part is not Part.ITEM:
+        # A prompt's arguments are known by name here, and by number where they are listed.
+        listed = change.pointer.startswith("/arguments/")
+        gains = gained.worst_at(gains, "/arguments" if listed else change.pointer)
     worst = min((one.class_ for one in gains), key=severity, default=N)
     said = " ".join(one.message for one in gains[:MAX_SHOWN] if one.class_ is worst)
     return hit(

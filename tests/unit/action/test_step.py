@@ -145,6 +145,16 @@ def test_bad_input_is_one_annotation_and_exit_code_2(
     assert not (step.folder / "workspace" / "mcp-sandbox-report").exists()
 
 
+def test_a_lock_file_that_is_nowhere_is_told_in_a_workflows_words(step: Step):
+    ended = step.run(INPUT_BASELINE="locks/one.json", INPUT_TRUST="tree")
+    assert ended.code == 2
+    (annotation,) = ended.annotations
+    assert annotation.data.startswith("Input `baseline` ")
+    assert "locks/one.json: there is no such file." in annotation.data
+    assert "--baseline" not in annotation.data
+    assert ended.outputs["verdict"] == "error"
+
+
 def test_an_unsafe_trigger_can_be_allowed(step: Step):
     allowed = {"INPUT_ALLOW__UNSAFE__TRIGGER": "true", "GITHUB_EVENT_NAME": "workflow_run"}
     check_refused(step.run(**allowed), 3, "No Docker engine answers")

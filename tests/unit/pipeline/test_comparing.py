@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from mcp_sandbox import rules, score
+from mcp_sandbox import rules
 from mcp_sandbox.baseline import file as lock_file
 from mcp_sandbox.errors import BadInput, OutputFailed
-from mcp_sandbox.model import Network, Observations, Profile, RiskClass, SinkKind, Tracing, Verdict
+from mcp_sandbox.model import Network, Observations, Profile, SinkKind, Tracing, Verdict
 from mcp_sandbox.model.locked import (
     LOCK_FILE,
     POLICY_FILE,
@@ -28,7 +28,6 @@ from mcp_sandbox.pipeline.judging import Judged, judge, rejudge
 from mcp_sandbox.pipeline.locking import old_lock, write_lock
 from mcp_sandbox.pipeline.running import Unobserved
 from mcp_sandbox.report import json as report_json
-from mcp_sandbox.rules import drift
 from mcp_sandbox.settings import Settings, load
 from support.observed import arrived, call, observed, session, tool
 from unit.baseline.test_finding import commit, git
@@ -319,12 +318,11 @@ def test_the_lock_has_the_score_of_our_own_rules_as_the_policy_leaves_them():
     """Who accepts a finding does not find it again as a score that dropped."""
     seen = ran("stranger.example")
     failed = replace(seen, scanners_requested=("trivy",))
-    assert {judged(one).taken.lock.score for one in (seen, failed)} == {69.3}
+    assert {judged(one).taken.lock.score for one in (seen, failed)} == {70}
     allowed = Permission("*", "It asks there.", endpoints=("stranger.example:80",))
     made = judged(seen, policy=Policy(allow=(allowed,)))
-    assert made.taken.lock.score == 99
-    left = {one.rule: one.class_ for one in made.report.drift or () if not one.suppressed}
-    assert left == {"score-dropped": RiskClass.NOTE}
+    assert made.taken.lock.score == 100
+    assert [one.rule for one in made.report.drift or () if not one.suppressed] == []
     assert made.report.verdict is Verdict.PASS
 
 
@@ -492,7 +490,3 @@ def test_every_rule_that_may_be_reported_is_listed():
     known = {one.id for one in judging.rule_infos()}
     assert {"policy-expired", "new-network-endpoint", "ssrf"} <= known
     assert sorted(known) == [one.id for one in judging.rule_infos()]
-
-
-def test_a_score_may_drop_by_what_notes_cost():
-    assert score.MAX_NOTES * score.POINTS[RiskClass.NOTE] == drift.NOTES

@@ -192,12 +192,19 @@ def test_drift_does_not_count_for_the_classes_of_findings():
 
 
 @pytest.mark.parametrize("rule", ["policy-expired", "policy-unused"])
-def test_a_stale_policy_fails_whatever_its_class(rule):
+def test_a_stale_policy_fails(rule):
     stale = finding(M, rule)
     conditions, verdict = gate([stale], 100.0, WHOLE, fail_below=0, fail_on=(FailOn.CRITICAL,))
     assert verdict is F
     assert [one.name for one in conditions if not one.held] == ["policy in force"]
     assert gate([stale], 100.0, WHOLE, fail_below=0, fail_on=())[1] is P
+
+
+def test_an_acceptance_of_drift_may_wait_for_its_change():
+    waiting = finding(RiskClass.NOTE, "policy-unused")
+    conditions, verdict = gate([waiting], 100.0, WHOLE, fail_below=0, fail_on=DEFAULT)
+    assert verdict is P
+    assert "policy in force" not in {one.name for one in conditions}
 
 
 # --- what would turn it over ----------------------------------------------------------------------

@@ -277,6 +277,23 @@ def test_no_place_of_a_tool_hides_words(member):
     assert [one.rule for one in found] == ["tool-description-changed"]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"definition": {"arguments": [{"name": "text", "description": POISON}]}},
+        {"definition": {"arguments": [{"name": "text"}, {"name": "x", "description": POISON}]}},
+        {"definition": {"arguments": [{"name": "text"}], "_meta": {"a": POISON}}},
+        {"title": POISON},
+        {"name": "another", "title": POISON},
+    ],
+    ids=["argument", "new argument", "meta", "title", "under another name"],
+)
+def test_no_place_of_a_prompt_hides_words(changes):
+    old = samples.prompt("tidy", "Tidy up the text that is given.", {"name": "text"})
+    found = judged(drifted(lock(old), lock(replace(old, **changes))))
+    assert (found[0].rule, found[0].class_) == ("prompt-changed", C)
+
+
 def test_a_run_without_a_session_still_says_what_changed():
     made = said("Find a thing.", f"Find a thing. {POISON}")
     empty = replace(called(call()), sessions=())
