@@ -1,7 +1,7 @@
 """Calls per second of our prober over streamable HTTP, beside a bare ``httpx2`` loop.
 
-``python benchmarks/http.py [--pairs N] [--calls N]``. Both ask the same server (the Python SDK's, one
-process for all rounds, on loopback) the same calls; the rounds alternate. Prints Markdown.
+``python benchmarks/http.py [--pairs N] [--calls N]``. Both ask the same server (the Python SDK's,
+one process for all rounds, on loopback) the same calls; the rounds alternate. Prints Markdown.
 """
 
 from __future__ import annotations
