@@ -1,6 +1,6 @@
 """Calls per second of our prober over streamable HTTP, beside a bare ``httpx2`` loop.
 
-``python benchmarks/http.py [--pairs N] [--calls N]``. Both ask the same server (the Python SDK's,
+``python benchmarks/over_http.py [--pairs N] [--calls N]``. Both ask the same server (the Python SDK's,
 one process for all rounds, on loopback) the same calls; the rounds alternate. Prints Markdown.
 """
 
@@ -33,11 +33,12 @@ from support.http_peer import SocketConnection  # noqa: E402
 SERVER = """
 import sys
 from mcp.server import MCPServer
-server = MCPServer("echo")
-@server.tool()
+server = MCPServer("echo", log_level="ERROR")
 def echo(text: str) -> str:
     return text
-server.run("streamable-http", port=int(sys.argv[1]), host="127.0.0.1", log_level="ERROR")
+for number in range(20):
+    server.tool(name=f"echo_{number}")(echo)
+server.run("streamable-http", port=int(sys.argv[1]), host="127.0.0.1")
 """
 ACCEPT = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 
@@ -65,7 +66,7 @@ def server() -> Iterator[int]:
 
 def ours(port: int, calls: int) -> tuple[list[bytes], float]:
     """The lines of the calls that our prober made, and the seconds they took."""
-    bait = make("benchmark", home="/root", declared=(), directories=())
+    bait = make("benchmark", home="/root")
     matcher = Matcher(bait)
     sent: list[bytes] = []
     marks: list[float] = []
