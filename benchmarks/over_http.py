@@ -1,6 +1,6 @@
 """Calls per second of our prober over streamable HTTP, beside a bare ``httpx2`` loop.
 
-``python benchmarks/over_http.py [--pairs N] [--calls N]``. Both ask the same server (the Python SDK's,
+``python benchmarks/over_http.py [--pairs N] [--calls N]``. Both ask the same server (the SDK's,
 one process for all rounds, on loopback) the same calls; the rounds alternate. Prints Markdown.
 """
 
