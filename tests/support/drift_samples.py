@@ -476,6 +476,24 @@ def runs_as_root():
     return drifted(lock(launch=Launch(user="65532")), lock(launch=Launch(user="0")))
 
 
+@hit("launch-changed")
+def loads_another_library():
+    preload = Launch(environment=("LD_PRELOAD=/opt/lib.so",))
+    return drifted(lock(), lock(launch=preload))
+
+
+@hit("launch-changed")
+def runs_another_command():
+    was, is_now = (Launch(command=(name,)) for name in ("serve", "other"))
+    return drifted(lock(launch=was), lock(launch=is_now))
+
+
+@hit("launch-changed", N)
+def another_argument():
+    was, is_now = (Launch(entrypoint=("serve",), command=(name,)) for name in ("a", "b"))
+    return drifted(lock(launch=was), lock(launch=is_now))
+
+
 @hit("launch-changed", N)
 def another_environment():
     return drifted(lock(), lock(launch=Launch(environment=("A=1",))))

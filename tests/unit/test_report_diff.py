@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 
 from mcp_sandbox import pipeline
-from mcp_sandbox.model import Finding
+from mcp_sandbox.model import Finding, RiskClass
 from mcp_sandbox.model.locked import (
     Baseline,
     BaselineState,
@@ -175,8 +175,19 @@ def test_findings_stand_with_the_change_they_are_about():
     assert [one.change for one in view.worst] == [WORDS, ENDPOINT, REQUIRED]
 
 
+@pytest.mark.parametrize("rule", sorted(diff.OF_THE_FILE))
+def test_a_harmless_change_is_not_as_bad_as_the_lock_file_beside_it(rule: str):
+    """They have a subject in common, and are not about one thing."""
+    news = drifted("tool-description-changed", WORDS, class_=RiskClass.NOTE)
+    about = drifted(rule, WORDS, message=f"It says `{WORDS.after}`.")
+    view = diff.view((WORDS,), (news, about), USED)
+    assert [one.class_ for one in view.entries] == [RiskClass.NOTE]
+    assert [one.rule for one in view.others] == [rule]
+
+
 def test_the_rules_that_are_told_apart_are_there():
-    assert set(diff.RULE_PARTS) <= {info.id for info in pipeline.rule_infos()}
+    known = {info.id for info in pipeline.rule_infos()}
+    assert set(diff.RULE_PARTS) | diff.OF_THE_FILE <= known
 
 
 def test_a_name_may_hold_the_sign_that_begins_a_pointer():

@@ -52,7 +52,9 @@ def _first(found: Sequence[Source], literal: str) -> tuple[str, int] | None:
         while at >= 0:
             end = at + len(literal)
             before, after = source.text[max(0, at - 1) : at], source.text[end : end + 1]
-            if not (_EDGE.match(before) or _EDGE.match(after)):
+            # A quote or a blank is an edge by itself.
+            longer = _EDGE.match(literal[0]) and _EDGE.match(before)
+            if not (longer or (_EDGE.match(literal[-1]) and _EDGE.match(after))):
                 return source.path, source.line_at(at)
             at = source.text.find(literal, end)
     return None

@@ -64,6 +64,9 @@ RULE_PARTS: dict[str, frozenset[Part]] = {
     "tool-renamed": frozenset({Part.ITEM}),
 }
 """Drift rule -> the parts it speaks of; a rule that is not here speaks of any."""
+OF_THE_FILE = frozenset({"baseline-edited", "baseline-missing", "stale-baseline"})
+"""Drift rules that speak of the lock file itself, so of no change of the server: a harmless change
+beside an edited entry is not as bad as the edit."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,8 @@ class _Index:
 
     def meant(self, finding: Finding) -> list[int]:
         """Positions of the changes."""
+        if finding.rule in OF_THE_FILE:
+            return []
         deeds = [(one.subject, one.part, one.object) for one in finding.about]
         found = [number for deed in deeds for number in self._by_key.get(deed, ())]
         if found:

@@ -130,6 +130,15 @@ def behaviour_lost(context: Compared) -> Iterator[Hit]:
 # --- how it is started ----------------------------------------------------------------------------
 
 _DECISIVE = frozenset({"/user", "/entrypoint"})
+_LOADERS = frozenset(
+    {
+        *("LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "PATH", "BASH_ENV", "ENV", "SHELLOPTS"),
+        *("PYTHONSTARTUP", "PYTHONPATH", "PYTHONHOME", "NODE_OPTIONS", "NODE_PATH"),
+        *("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "RUBYOPT", "RUBYLIB"),
+        *("PERL5OPT", "PERL5LIB", "PERL5DB", "GIT_SSH_COMMAND", "GCONV_PATH"),
+    }
+)
+"""Variables that name code to be run in a program that they were set for."""
 
 
 @drift_rule(
@@ -138,8 +147,9 @@ _DECISIVE = frozenset({"/user", "/entrypoint"})
         title="The image wants to be started in another way",
         class_=M,
         evidence=Evidence.E3,
-        what="Another user or entry point; a note for command, folder, environment, ports and "
-        "volumes.",
+        what="Another user, entry point (or command where there is none), or a variable that has "
+        "programs load code (`LD_PRELOAD`, `NODE_OPTIONS`…); a note for command, folder, other "
+        "variables, ports and volumes.",
         proof="Both values, in the message.",
         quiet_when="The image configuration says the same.",
         fix="See whether the Dockerfile's change was meant to do that.",
@@ -155,8 +165,18 @@ def launch_changed(context: Compared) -> Iterator[Hit]:
                 context,
                 change,
                 f"The image's {name} {_became(change)}: intended?",
-                class_=None if change.pointer in _DECISIVE else N,
+                class_=None if _decisive(change, context) else N,
             )
+
+
+def _decisive(change: Change, context: Compared) -> bool:
+    """Another program will run, or as somebody else."""
+    if change.pointer == "/command":
+        return not context.drift.taken.lock.launch.entrypoint
+    variable = change.after.partition("=")[0]
+    return change.pointer in _DECISIVE or (
+        change.pointer == "/environment" and variable in _LOADERS
+    )
 
 
 def _became(change: Change) -> str:

@@ -99,10 +99,23 @@ def test_letters_of_any_script_are_readable(seen: str):
     assert seen in file.dump(replace(LOCK, instructions=seen)).decode()
 
 
+def test_half_a_surrogate_pair_is_no_name_and_stays_a_text():
+    whole_file = file.dump(Lock(scanner="1", instructions="said"))
+    text = whole_file.replace(b'"said"', rb'"\ud800"')
+    assert file.dump(file.load(text, NAME)) == text
+    item = rb'"launch": {}, "items": {"tools": {"\udfff": {"digest": ""}}}'
+    name = whole_file.replace(b'"launch": {}', item)
+    with pytest.raises(BaselineUnreadable, match="is damaged at"):
+        file.load(name, NAME)
+
+
 # --- any lock -------------------------------------------------------------------------------------
 
 TEXT = st.text(
-    st.one_of(st.characters(), st.sampled_from('\n\r\t"\\/\u200b\u202e\x00\ud800\udfff\ufeff'))
+    st.one_of(
+        st.characters(exclude_categories=["Cs"]),  # a lock that is taken holds none
+        st.sampled_from('\n\r\t"\\/\u200b\u202e\x00\ufeff'),
+    )
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**20), 10**20) | TEXT,
@@ -177,9 +190,7 @@ def test_any_lock_reads_back(lock: Lock):
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=30)
 def test_any_lock_fits_the_schema(lock: Lock):
     document = json.loads(file.dump(lock).decode("utf-8"))
-    text = json.dumps(document)
-    if r"\ud" not in text:  # the checker takes no lone surrogate
-        jsonschema_rs.validator_for(shape.schema()).validate(document)
+    jsonschema_rs.validator_for(shape.schema()).validate(document)
 
 
 # --- bad input ------------------------------------------------------------------------------------
