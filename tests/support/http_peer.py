@@ -136,6 +136,8 @@ class Peer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # or who accepts would wait for ever
         self._listener.close()
         for sock in list(self._open):
             with contextlib.suppress(OSError):

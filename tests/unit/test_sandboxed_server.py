@@ -503,6 +503,7 @@ class TestTransport:
             ({"MCP_TRANSPORT": "stdio"}, None),
             ({"MCP_TRANSPORT": "stdio", "MCP_PORT": "3123"}, None),
             ({"MCP_TRANSPORT": "http"}, 3123),
+            ({"MCP_TRANSPORT": "sse"}, 3123),
             ({"MCP_PORT": "8000"}, 8000),
             ({"MCP_TRANSPORT": "http", "MCP_PORT": "65535"}, 65535),
         ],
@@ -513,7 +514,7 @@ class TestTransport:
     @pytest.mark.parametrize(
         "settings",
         [
-            {"MCP_TRANSPORT": "sse"},
+            {"MCP_TRANSPORT": "websocket"},
             {"MCP_PORT": "0"},
             {"MCP_PORT": "65536"},
             {"MCP_PORT": "-1"},
@@ -619,7 +620,7 @@ class TestStartAndStop:
             env=environment(data, **settings),
         )
 
-    @pytest.mark.parametrize("settings", [{"MCP_TRANSPORT": "sse"}, {"MCP_DATA_DIR": "/dev/null"}])
+    @pytest.mark.parametrize("settings", [{"MCP_TRANSPORT": "websocket"}, {"MCP_DATA_DIR": "/dev/null"}])
     def test_a_wrong_setting_is_told_in_a_line(
         self, tmp_path: Path, settings: dict[str, str]
     ) -> None:
