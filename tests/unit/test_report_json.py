@@ -87,7 +87,8 @@ def test_every_type_of_the_model_is_part_of_a_report():
     types = {
         one
         for one in vars(model).values()
-        if dataclasses.is_dataclass(one) and one not in {model.RuleInfo, model.ScannerRule, model.Listener}
+        if dataclasses.is_dataclass(one)
+        and one not in {model.RuleInfo, model.ScannerRule, model.Listener}
     }
     assert {one.__name__ for one in types} - {"Report"} <= set(report_json.schema()["$defs"])
 

@@ -620,7 +620,9 @@ class TestStartAndStop:
             env=environment(data, **settings),
         )
 
-    @pytest.mark.parametrize("settings", [{"MCP_TRANSPORT": "websocket"}, {"MCP_DATA_DIR": "/dev/null"}])
+    @pytest.mark.parametrize(
+        "settings", [{"MCP_TRANSPORT": "websocket"}, {"MCP_DATA_DIR": "/dev/null"}]
+    )
     def test_a_wrong_setting_is_told_in_a_line(
         self, tmp_path: Path, settings: dict[str, str]
     ) -> None:
