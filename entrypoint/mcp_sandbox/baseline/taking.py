@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -184,8 +185,8 @@ time."""
 
 def _plain(value: Json, depth: int = 0, key: str = "") -> Json:
     """Only what a lock file can carry, and in one order."""
-    if depth == MAX_DEPTH:
-        return TOO_DEEP
+    if depth == MAX_DEPTH and isinstance(value, dict | list | tuple):
+        return _digested(value)
     if isinstance(value, dict):
         return {name: _plain(item, depth + 1, name) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -199,6 +200,15 @@ def _plain(value: Json, depth: int = 0, key: str = "") -> Json:
     if isinstance(value, int) and abs(value) > 10**300:
         return "left out: a number of more than 300 digits"
     return value
+
+
+def _digested(value: Json) -> str:
+    """What stands for the rest: it is not kept, and a change of it is seen."""
+    try:
+        data = json.dumps(value, sort_keys=True).encode("ascii")
+    except RecursionError:
+        return TOO_DEEP
+    return f"{TOO_DEEP}, SHA-256 {hashlib.sha256(data).hexdigest()}"
 
 
 # --- how it was started ---------------------------------------------------------------------------

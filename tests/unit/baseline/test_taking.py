@@ -33,7 +33,7 @@ from mcp_sandbox.model import (
     Window,
     Witness,
 )
-from mcp_sandbox.model.locked import Behaviour, Taken
+from mcp_sandbox.model.locked import Behaviour, Lock, Taken
 from support.observed import WITNESSES, arrived, call, did, listings, observed, session, tool
 
 NONCE = "nq7w3k9zt2ab"
@@ -176,6 +176,18 @@ def test_what_json_and_utf8_cannot_hold_is_written_visibly():
     assert lock.items[0].definition["x"] == "inf"
     assert lock.items[0].definition["y"] == 2
     assert file.load(file.dump(lock), "x") == lock
+
+
+def test_a_change_below_what_is_kept_is_seen():
+    def nested(said: str) -> Lock:
+        deep: Any = said
+        for _ in range(200):
+            deep = [deep]
+        return taken(run(tools=({"name": "a", "x": deep},))).lock
+
+    assert nested("one") == nested("one")
+    assert nested("one").items[0].digest != nested("two").items[0].digest
+    assert len(file.dump(nested("one" * 10_000))) == len(file.dump(nested("one")))
 
 
 def test_launch_facts_hide_secrets_and_long_values():
