@@ -31,6 +31,9 @@ class Step:
         given = {
             "GITHUB_WORKSPACE": "/github/workspace",
             "GITHUB_EVENT_NAME": "pull_request",
+            # The workspace is no repository: there is no base whose files could count.
+            "INPUT_BASELINE": "none",
+            "INPUT_CONFIG": "none",
             "HOME": "/github/home",
             **{
                 f"GITHUB_{name}": f"/github/file_commands/{name}"
