@@ -98,7 +98,10 @@ def honest(
 def test_a_whole_scan(honest: Done):
     assert honest.code == 0, honest.err
     report = check_report(honest, "pass")
-    assert honest.files() == {"evidence", "report.json", "results.sarif", "summary.md"}
+    assert honest.files() == {
+        *("evidence", "report.json", "summary.md"),
+        *("results.sarif", "results-full.sarif", "mcp-sandbox.lock.json"),
+    }
     assert {one["rule"] for one in report["findings"]} <= set(FAULTLESS)
     assert honest.out.startswith(f"PASS  score {report['score']:g}  (")
     assert honest.out.endswith(f"report: {honest.folder}\n")

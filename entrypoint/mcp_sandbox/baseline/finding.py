@@ -153,8 +153,8 @@ def read(wanted: Wanted, file: Path) -> bytes | None:
     """
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
+    except (FileNotFoundError, NotADirectoryError):
+        return None  # a context that is no folder is told of by who builds it
     except (OSError, ValueError) as error:
         why = "it is a link" if file.is_symlink() else getattr(error, "strerror", None) or error
         raise BadInput(
