@@ -35,8 +35,13 @@ MAX_DEPTH = 3
 MAX_TAGS = 4_096
 """Occurrences that one search looks at, per encoding."""
 
-_COVERED = {"hex": "url", "decimal": "html"}
-"""Squeezed escapes look like these encodings; the escape is the better name."""
+_COVERED = {
+    # Squeezed escapes look like these encodings; the escape is the better name.
+    **{"hex": "url", "decimal": "html"},
+    # Something beside the secret is escaped, or looks like it by chance (``0x4f`` in base64).
+    **dict.fromkeys(("escape", "json", "url", "html"), "plain"),
+}
+"""An encoding, and the one that says better what it says."""
 _RUN = re.compile(
     f"(?:{BASE64_HEAD.pattern.decode()})[A-Za-z0-9+/_=-]+"
     f"|(?:{HEX_HEAD.pattern.decode()})[0-9A-Fa-f]+"

@@ -122,6 +122,12 @@ def test_one_escape_in_a_secret_is_enough() -> None:
         assert places(MATCHER.find(data)) == {PLACE}, escape
 
 
+@pytest.mark.parametrize("beside", [b"0x4f", b"%41", b"&#65;", rb"\u0041", rb"\x41"])
+def test_what_is_escaped_beside_a_secret_is_no_encoding_of_it(beside: bytes) -> None:
+    hits = MATCHER.find(b"x " + beside + b" " + SECRET + b" " + beside)
+    assert [(hit.place, hit.encoding) for hit in hits] == [(PLACE, "plain")]
+
+
 # --- names ----------------------------------------------------------------------------------------
 
 
