@@ -37,7 +37,8 @@ MAX_TAGS = 4_096
 
 _COVERED = {
     # Squeezed escapes look like these encodings; the escape is the better name.
-    **{"hex": "url", "decimal": "html"},
+    "hex": "url",
+    "decimal": "html",
     # Something beside the secret is escaped, or looks like it by chance (``0x4f`` in base64).
     **dict.fromkeys(("escape", "json", "url", "html"), "plain"),
 }
