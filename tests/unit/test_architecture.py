@@ -16,6 +16,7 @@ LAYERS: dict[str, int] = {
     "errors": 0,
     "background": 0,
     "endpoints": 0,
+    "nesting": 0,
     "git": 0,
     "words": 0,
     "deeds": 1,

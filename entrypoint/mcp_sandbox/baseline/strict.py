@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from mcp_sandbox.errors import BaselineUnreadable
-from mcp_sandbox.model import Json
+from mcp_sandbox.nesting import deeper
 
 MAX_BYTES = 32 * 2**20
 """The largest lock file that is read."""
@@ -59,18 +59,3 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(text: str) -> Any:
     raise ValueError(text)
-
-
-def deeper(value: Json, levels: int) -> bool:
-    """Something is nested deeper than so many levels; found without recursion."""
-    waiting: list[Json] = [value]
-    for _ in range(levels):
-        waiting = [
-            inner
-            for outer in waiting
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-        if not waiting:
-            return False
-    return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mcp_sandbox.model import CallStatus, Confidence, Evidence, Json, RiskClass, RuleInfo
+from mcp_sandbox.nesting import deeper
 from mcp_sandbox.rules import capability
 from mcp_sandbox.rules.context import ANSWERED, VALID, Context, Made
 from mcp_sandbox.rules.registry import CUT, Hit, rule
@@ -84,17 +85,7 @@ def _is_unreadable(arguments: Json) -> bool:
     """Nested deeper than JSON readers go, or too long to have been kept."""
     if isinstance(arguments, dict) and CUT in arguments:
         return True
-    level: list[Json] = [arguments]
-    for _ in range(DEEP):
-        level = [
-            inner
-            for value in level
-            for inner in (value.values() if isinstance(value, dict) else value)
-            if isinstance(inner, dict | list)
-        ]
-        if not level:
-            return False
-    return True
+    return deeper(arguments, DEEP)
 
 
 DEEP = 32
