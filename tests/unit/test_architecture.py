@@ -17,6 +17,7 @@ LAYERS: dict[str, int] = {
     "background": 0,
     "endpoints": 0,
     "nesting": 0,
+    "frames": 0,
     "git": 0,
     "words": 0,
     "deeds": 1,

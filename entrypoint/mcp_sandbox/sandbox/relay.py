@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import select
-import struct
 import threading
 import time
 from collections import deque
@@ -19,14 +18,12 @@ from typing import Any
 
 from mcp_sandbox import background
 from mcp_sandbox.errors import EngineFailed
+from mcp_sandbox.frames import CLOSE, DATA, OPEN, OPENED, SHUT, NoFrames, pack, taken
 from mcp_sandbox.sandbox.pod import our_body
 from mcp_sandbox.sandbox.stream import AttachedStream
 
 RELAY = ("/opt/mcp-sandbox/bin/python", "-I", "-m", "mcp_sandbox.warden.relay")
-OPEN, DATA, SHUT, CLOSE, OPENED = range(1, 6)
-_HEADER = struct.Struct(">BII")
 _PIECE = 64 * 2**10
-MAX_PAYLOAD = 2**20
 MAX_HELD = 16 * 2**20
 """Bytes of one channel that nobody has taken yet; a channel that has more is broken off."""
 ANSWER = 10.0
@@ -181,7 +178,7 @@ class Relay:
 
     def say(self, kind: int, number: int, payload: bytes, deadline: float) -> None:
         """Send a frame. Raises ``TimeoutError``, ``ConnectionError``."""
-        rest = memoryview(_HEADER.pack(kind, number, len(payload)) + payload)
+        rest = memoryview(pack(kind, number, payload))
         with self._writing:
             while rest:
                 try:
@@ -229,8 +226,9 @@ class Relay:
                 if not data:
                     return
                 buffer += data
-                if not self._frames(buffer):
-                    return
+                self._frames(buffer)
+        except NoFrames:
+            return
         finally:
             with self._guard:
                 self._over = True
@@ -238,20 +236,9 @@ class Relay:
             for channel in channels:
                 channel.took(CLOSE, b"the relay is gone")
 
-    def _frames(self, buffer: bytearray) -> bool:
-        position = 0
-        while len(buffer) - position >= _HEADER.size:
-            kind, number, length = _HEADER.unpack_from(buffer, position)
-            if length > MAX_PAYLOAD:
-                return False
-            end = position + _HEADER.size + length
-            if len(buffer) < end:
-                break
-            payload = bytes(buffer[position + _HEADER.size : end])
-            position = end
+    def _frames(self, buffer: bytearray) -> None:
+        for kind, number, payload in taken(buffer):
             with self._guard:
                 channel = self._channels.get(number)
             if channel is not None and not channel.took(kind, payload):
                 self.forget(number)
-        del buffer[:position]
-        return True

@@ -80,8 +80,7 @@ def test_both_halves_speak_the_same_frames():
         theirs.CLOSE,
         theirs.OPENED,
     )
-    assert ours._HEADER.format == theirs.HEADER.format
-    assert ours.MAX_PAYLOAD == theirs.MAX_PAYLOAD
+    assert (ours.pack, ours.taken) == (theirs.pack, theirs.taken)
 
 
 def test_bytes_go_both_ways_and_ends_are_told():

@@ -25,23 +25,27 @@ import ipaddress
 import os
 import selectors
 import socket
-import struct
 from dataclasses import dataclass, field
 
-OPEN, DATA, SHUT, CLOSE, OPENED = range(1, 6)
-HEADER = struct.Struct(">BII")
+from mcp_sandbox.frames import (
+    CLOSE,
+    DATA,
+    MAX_PAYLOAD,
+    OPEN,
+    OPENED,
+    SHUT,
+    NoFrames,
+    pack,
+    taken,
+)
+
 CHUNK = 64 * 2**10
-MAX_PAYLOAD = 2**20
 MAX_CHANNELS = 12_000
 MAX_WAITING = 16 * 2**20
 """Bytes towards the server of one channel; who sends more has it broken off."""
 MAX_OUT = 4 * 2**20
 """Bytes towards standard output; while so many wait, nothing is read from the server."""
 LOOPBACK = "127.0.0.1"
-
-
-class NoFrames(Exception):
-    """Standard input is no stream of frames."""
 
 
 @dataclass
@@ -100,20 +104,11 @@ class Relay:
             self._over = True
             return
         self._in += data
-        position = 0
-        while len(self._in) - position >= HEADER.size:
-            kind, number, length = HEADER.unpack_from(self._in, position)
-            if length > MAX_PAYLOAD:
-                raise NoFrames
-            end = position + HEADER.size + length
-            if len(self._in) < end:
-                break
-            self._obey(kind, number, bytes(self._in[position + HEADER.size : end]))
-            position = end
-        del self._in[:position]
+        for kind, number, payload in taken(self._in):
+            self._obey(kind, number, payload)
 
     def _say(self, kind: int, number: int, payload: bytes = b"") -> None:
-        self._out += HEADER.pack(kind, number, len(payload)) + payload
+        self._out += pack(kind, number, payload)
         if len(self._out) < MAX_PAYLOAD:
             self._write_out()
 

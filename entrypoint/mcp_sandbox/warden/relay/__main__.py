@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from mcp_sandbox.warden.relay import NoFrames, Relay
+from mcp_sandbox.frames import NoFrames
+from mcp_sandbox.warden.relay import Relay
 
 
 def main() -> int:
