@@ -142,13 +142,15 @@ def run(
     cwd: Path | None = None,
     spool: BinaryIO | None = None,
     spool_bytes: int = 0,
+    niceness: int = 0,
 ) -> ProcessResult:
     """Run ``argv`` to its end or for ``timeout`` seconds; keep the last ``keep`` bytes per stream.
 
     ``environment`` is all that the child gets (see ``allowed_environment``). Standard output goes
     to ``spool`` too, where there is one; a child that writes more than ``spool_bytes`` there is
-    killed. Raises ``OSError`` when the program cannot be started or the spool not written, and
-    whatever the ``stdin`` iterator raises, after the child's group was killed.
+    killed. ``niceness``: how much it stands back, 0 to 19 (setpriority(2)). Raises ``OSError`` when
+    the program cannot be started or the spool not written, and whatever the ``stdin`` iterator
+    raises, after the child's group was killed.
     """
     began = time.monotonic()
     out = _End(keep) if spool is None else _Spooled(keep, spool, spool_bytes)
@@ -168,6 +170,8 @@ def run(
                 bufsize=0,
             )
         _alive.add(process)
+        if niceness:
+            _stand_back(process, niceness)
         timed_out = _converse(process, stdin, out, err, began + timeout)
     finally:
         if process is not None:
@@ -184,6 +188,12 @@ def run(
         seconds=time.monotonic() - began,
         overflowed=out.full,
     )
+
+
+def _stand_back(process: subprocess.Popen[bytes], niceness: int) -> None:
+    """Of the group, so that the threads which it has started by now stand back too."""
+    with contextlib.suppress(ProcessLookupError):
+        os.setpriority(os.PRIO_PGRP, process.pid, niceness)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

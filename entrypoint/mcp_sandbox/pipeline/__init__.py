@@ -30,7 +30,7 @@ from mcp_sandbox.pipeline.locking import old_lock, write_lock
 from mcp_sandbox.pipeline.results import Results
 from mcp_sandbox.pipeline.running import Observer, Unobserved
 from mcp_sandbox.pipeline.scanning import PROXIES
-from mcp_sandbox.pipeline.sessions import unanswered
+from mcp_sandbox.pipeline.starting import unanswered
 from mcp_sandbox.pipeline.upkeep import Check, clean, examine, image_of
 from mcp_sandbox.pipeline.writing import write
 from mcp_sandbox.settings import Settings

@@ -27,7 +27,8 @@ from mcp_sandbox.pipeline import comparing
 from mcp_sandbox.pipeline.results import Results
 from mcp_sandbox.pipeline.running import Held, Observer, Tools
 from mcp_sandbox.pipeline.scanning import Scanning
-from mcp_sandbox.pipeline.sessions import hold, unanswered
+from mcp_sandbox.pipeline.sessions import hold
+from mcp_sandbox.pipeline.starting import unanswered
 from mcp_sandbox.probe.hostile import Targets
 from mcp_sandbox.sandbox import Engine, Sandbox
 from mcp_sandbox.settings import Settings

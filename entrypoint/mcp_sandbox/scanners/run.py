@@ -23,6 +23,9 @@ from mcp_sandbox.scanners.job import Job
 
 MAX_OUTPUT = 256 * 2**20
 """Bytes of standard output that a tool may print."""
+NICENESS = 19
+"""Scanners wait for nobody, but the server's calls have deadlines: the processors are theirs first,
+and the job is done sooner, its longest chain being the sandbox."""
 MAX_ISSUES = 10_000
 """Issues kept of one tool at one stage."""
 MAX_TEXT = 1000
@@ -100,6 +103,7 @@ def run(
                 cwd=job.work,
                 spool=spool,
                 spool_bytes=MAX_OUTPUT,
+                niceness=NICENESS,
             )
             spool.seek(0)
             stdout = b"" if done.overflowed else spool.read()

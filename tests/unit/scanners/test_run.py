@@ -30,6 +30,11 @@ def test_a_tool_gets_arguments_input_and_nothing_of_ours(
     assert done.stderr == "said\n"
 
 
+def test_a_tool_stands_back_for_the_sandbox(tmp_path: Path) -> None:
+    waiting = "while [ $(awk '{print $19}' /proc/self/stat) != 19 ]; do :; done; nice"
+    assert attempt(tmp_path, waiting).stdout == b"19\n"
+
+
 @pytest.mark.parametrize(
     ("script", "why"),
     [
