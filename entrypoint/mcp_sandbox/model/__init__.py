@@ -18,6 +18,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from mcp_sandbox.model.launch import LaunchReport as LaunchReport
+from mcp_sandbox.model.transport import Transport as Transport
+
 Json = Any
 """Any value that ``json.loads`` returns."""
 
@@ -160,18 +163,6 @@ class Listener:
     """``inet`` or ``inet6``."""
     address: str
     port: int
-
-
-class Transport(StrEnum):
-    """How MCP is carried."""
-
-    AUTO = "auto"
-    """Whichever answers first."""
-    STDIO = "stdio"
-    HTTP = "http"
-    """Streamable HTTP (2025-03-26 and later)."""
-    SSE = "sse"
-    """HTTP with server-sent events (2024-11-05)."""
 
 
 @dataclass(frozen=True)
@@ -829,6 +820,7 @@ class Observations:
     definitions: dict[str, Location] = field(default_factory=dict)
     """``tools/NAME`` (or another subject) -> the line that defines it; ``""`` is the fallback."""
     left_out: tuple[str, ...] = ()
+    launch: LaunchReport = field(default_factory=LaunchReport)
 
 
 # --- scanners -------------------------------------------------------------------------------------

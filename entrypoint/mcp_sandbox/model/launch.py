@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mcp_sandbox.model import Transport
+from mcp_sandbox.model.transport import Transport
 
 
 class Where(StrEnum):
