@@ -19,7 +19,7 @@ import docker.errors
 import pytest
 
 from mcp_sandbox import proc
-from mcp_sandbox.errors import EngineUnavailable, ServerNotStarted
+from mcp_sandbox.errors import EngineFailed, EngineUnavailable, ServerNotStarted
 from mcp_sandbox.model import (
     COMPLETE,
     NOT_USED,
@@ -459,6 +459,77 @@ def test_a_helper_that_takes_too_long_is_given_up(sandbox: Open, monkeypatch: py
         read_until(server.stream, b"up\n")
         facts = server.finish()
     assert "longer than" in facts.witnesses[Witness.TMPFS]
+
+
+INIT_DIED = (
+    "failed to create task for container: failed to create shim task: OCI runtime create failed: "
+    "runc create failed: unable to start container process: error during container init: "
+    "read init-p: connection reset by peer: unknown"
+)
+"""What runc says, under load, of a process of its own."""
+
+
+def stumbling(engine: Engine, monkeypatch: pytest.MonkeyPatch, times: int) -> list[str]:
+    """Let the engine stumble over the next ``times`` starts; returns the containers it saw."""
+    start_it, seen = engine.api.start, []
+
+    def stumble(container: str) -> None:
+        seen.append(container)
+        if len(seen) <= times:
+            raise docker.errors.APIError("500", explanation=INIT_DIED)
+        start_it(container)
+
+    monkeypatch.setattr(engine.api, "start", stumble)
+    return seen
+
+
+@pytest.mark.parametrize("tracing", [Tracing.INSIDE, Tracing.NONE])
+def test_an_engine_that_stumbles_is_asked_once_more(
+    sandbox: Open, engine: Engine, tracing: Tracing, monkeypatch: pytest.MonkeyPatch
+):
+    with sandbox("echo up; cat") as opened:
+        seen = stumbling(engine, monkeypatch, 1)
+        server = start(opened, tracing=tracing)
+        read_until(server.stream, b"up\n")
+        facts = server.finish()
+    assert len(set(seen)) == len(seen) > 1
+    assert facts.exit_code == 0
+    assert set(facts.witnesses.values()) <= {COMPLETE, NOT_USED}
+
+
+def test_an_engine_that_goes_on_stumbling_is_not_held_against_the_server(
+    sandbox: Open, engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    with sandbox("echo up; cat") as opened:
+        stumbling(engine, monkeypatch, 2)
+        with pytest.raises(EngineFailed, match="init-p"):
+            start(opened)
+
+
+@pytest.mark.parametrize(("lost", "whole"), [(1, True), (2, False)])
+def test_a_helper_whose_output_the_engine_loses_is_asked_once_more(
+    sandbox: Open, monkeypatch: pytest.MonkeyPatch, lost: int, whole: bool
+):
+    body, runs = helper_module.HelperSpec.body, []
+
+    def loses(spec: helper_module.HelperSpec) -> dict[str, object]:
+        if spec.end is not None:
+            return body(spec)
+        runs.append(spec)
+        return body(spec) | ({"Entrypoint": ["/bin/true"]} if len(runs) <= lost else {})
+
+    with sandbox("echo x >/tmp/x; echo up; cat") as opened:
+        server = start(opened)
+        read_until(server.stream, b"up\n")
+        monkeypatch.setattr(helper_module.HelperSpec, "body", loses)
+        facts = server.finish()
+    assert len(runs) == 2
+    if whole:
+        assert set(facts.witnesses.values()) == {"complete"}
+        assert [entry.path for entry in facts.tmpfs] == ["/tmp/x"]
+    else:
+        assert "was lost" in facts.witnesses[Witness.TMPFS]
+        assert "was lost" in facts.witnesses[Witness.CGROUP]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ from mcp_sandbox.sandbox.launch import Kit, NoIpv6, Pod
 from mcp_sandbox.sandbox.planting import Planting
 from mcp_sandbox.sandbox.pod import Ties
 from mcp_sandbox.sandbox.server import Server
-from mcp_sandbox.sandbox.spec import LADDER, server_spec
+from mcp_sandbox.sandbox.spec import LADDER, ServerSpec, server_spec
 from mcp_sandbox.sandbox.watch import Recorded
 
 __all__ = ["LADDER", "Engine", "Recorded", "Sandbox", "Server"]
@@ -176,14 +176,25 @@ class Sandbox:
         )
         self._started += 1
         unique = f"mcp-sandbox-{self._run_id}-{self._started}-{name}"
-        try:
-            pod = Pod(self._kit, spec, self._ties(tracing), unique)
-        except NoIpv6:
-            self._ipv6 = False
-            pod = Pod(self._kit, spec, self._ties(tracing), unique)
+        pod = self._pod(spec, tracing, unique)
         server = Server(pod, spec, relaxation=relaxation)
         self._servers.append(server)
         return server
+
+    def _pod(self, spec: ServerSpec, tracing: Tracing, name: str) -> Pod:
+        """Its containers, asked for twice of an engine that stumbles.
+
+        Otherwise limits would be relaxed for a server that never had a chance.
+        """
+
+        def make() -> Pod:
+            return Pod(self._kit, spec, self._ties(tracing), name)
+
+        try:
+            return self._engine.patiently(make)
+        except NoIpv6:
+            self._ipv6 = False
+            return self._engine.patiently(make)
 
     def _ties(self, tracing: Tracing) -> Ties:
         """A server that is neither traced nor given a network needs nothing of our image."""

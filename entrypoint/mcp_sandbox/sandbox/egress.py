@@ -124,16 +124,19 @@ class Egress:
                     lambda: engine.api.create_container_from_config(body, name=name)
                 )
                 self.container = str(created["Id"])
-                said = HeadTail(16 * 2**10)
-                stream = open_attached(engine, self.container, stdin=False, errors=said)
-                try:
-                    engine.api.start(self.container)
-                    _await_ready(stream, said)
-                finally:
-                    stream.close()
+                engine.patiently(self._open)
         except BaseException:
             self.close()
             raise
+
+    def _open(self) -> None:
+        said = HeadTail(16 * 2**10)
+        stream = open_attached(self._engine, self.container, stdin=False, errors=said)
+        try:
+            self._engine.start(self.container)
+            _await_ready(stream, said)
+        finally:
+            stream.close()
 
     def close(self) -> None:
         """Remove container and volume; once is enough. Raises ``EngineFailed``."""

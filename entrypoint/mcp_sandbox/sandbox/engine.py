@@ -38,6 +38,10 @@ _TCP_PORT = 2375
 TROUBLE = (docker.errors.DockerException, requests.exceptions.RequestException, OSError)
 """All that a call of the engine's API raises."""
 
+STUMBLES = ("init-p",)
+"""Words of an engine that stumbled over itself: its runtime's own process died before the
+container's was there (runc: ``read init-p: connection reset by peer``, seen under load)."""
+
 AT_ONCE = 6
 """Things that are removed at once: ending a container is mostly waiting."""
 
@@ -45,6 +49,12 @@ LAST_ANSWER = 3.0
 """Seconds that an interrupted run waits for what it has just asked the engine to make."""
 
 Labels = dict[str, str]
+
+
+class Faltered(EngineFailed):
+    """The engine failed by itself: see ``Engine.patiently``."""
+
+
 T = TypeVar("T")
 
 
@@ -154,6 +164,24 @@ class Engine:
     def made(self, ask: Callable[[], T]) -> T:
         """Have the engine make something: see ``Making.made``."""
         return self._making.made(ask)
+
+    def start(self, container: str) -> None:
+        """Start a container. Raises ``Faltered``, and all that the engine's API raises."""
+        try:
+            self.api.start(container)
+        except docker.errors.APIError as error:
+            if any(words in explain(error) for words in STUMBLES):
+                raise Faltered(f"The engine stumbled: {explain(error)}") from error
+            raise
+
+    def patiently(self, ask: Callable[[], T]) -> T:
+        """What ``ask`` returns, asked once more when the engine faltered.
+
+        Raises ``Faltered`` when it falters again, and whatever else ``ask`` raises.
+        """
+        with contextlib.suppress(Faltered):
+            return ask()
+        return ask()
 
     def describe(self) -> dict[str, str]:
         """Version, API, cgroup version, security options, architecture, kernel, storage driver."""

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mcp_sandbox.sandbox.engine import TROUBLE, Engine, explain
+from mcp_sandbox.sandbox.engine import TROUBLE, Engine, Faltered, explain
 from mcp_sandbox.sandbox.stream import AttachedStream, HeadTail, open_attached
 
 TIMEOUT = 8.0
@@ -146,7 +146,19 @@ class HelperResult:
 
 
 def run_helper(engine: Engine, spec: HelperSpec, *, limit: int) -> HelperResult:
-    """Start it, read at most ``limit`` bytes of archive, remove it. Trouble is in the result."""
+    """Start it, read at most ``limit`` bytes of archive, remove it. Trouble is in the result.
+
+    An engine that fails to start it, or loses what it printed, is asked once more: a run is
+    worthless without its witnesses, and engines under load do both.
+    """
+    try:
+        return engine.patiently(lambda: _run(engine, spec, limit))
+    except (*TROUBLE, Faltered) as error:
+        return HelperResult(trouble=f"the helper could not be run ({explain(error)})")
+
+
+def _run(engine: Engine, spec: HelperSpec, limit: int) -> HelperResult:
+    """One attempt. Raises ``Faltered``, or what else the engine's API raises."""
     container = ""
     try:
         created = engine.made(lambda: engine.api.create_container_from_config(spec.body()))
@@ -154,17 +166,17 @@ def run_helper(engine: Engine, spec: HelperSpec, *, limit: int) -> HelperResult:
         report = HeadTail(MAX_STDERR // 2)
         stream = open_attached(engine, container, stdin=False, errors=report)
         try:
-            engine.api.start(container)
+            engine.start(container)
             archive, why = _read(stream, limit)
         finally:
             stream.close()
         code = None if why else int(engine.api.wait(container, timeout=5)["StatusCode"])
-    except TROUBLE as error:
-        return HelperResult(trouble=f"the helper could not be run ({explain(error)})")
     finally:
         if container:
             engine.remove_container(container)
     processes, cgroup = _parse(report.parts()[0])
+    if code == 0 and not processes and spec.end is None:
+        raise Faltered("What it printed was lost.")  # it lists at least the first process
     trouble = why if why and not processes else ""
     if code not in (None, 0, 1):
         why = f"the helper's tar ended with {code}"

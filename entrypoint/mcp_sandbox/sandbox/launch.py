@@ -60,7 +60,10 @@ class Pod:
     """The containers of one server, started, with the gate open."""
 
     def __init__(self, kit: Kit, spec: spec_.ServerSpec, ties: Ties, name: str) -> None:
-        """Raises ``ServerNotStarted``, ``EngineFailed``, ``NoIpv6``; then nothing is left."""
+        """Raises ``ServerNotStarted``, ``EngineFailed``, ``NoIpv6``, ``Faltered``.
+
+        Then nothing is left.
+        """
         self.kit = kit
         self.ties = ties
         self.stderr = HeadTail(spec.limits.log_bytes // 2)
@@ -86,13 +89,16 @@ class Pod:
         Raises ``EngineFailed``.
         """
         if self._relay is None:
-            network = self.ties.warden or self.id
-            spec = RelaySpec(self.kit.image, network, self.kit.labels("relay"))
-            container = self._create(spec.body(), "The relay", "-relay")
-            stream = self._attached(container, "The relay", HeadTail(64 * 2**10), stdin=True)
-            self._start(container, "The relay")
-            self._relay = Relay(stream)
+            self._relay = self.kit.engine.patiently(self._new_relay)
         return self._relay
+
+    def _new_relay(self) -> Relay:
+        network = self.ties.warden or self.id
+        spec = RelaySpec(self.kit.image, network, self.kit.labels("relay"))
+        container = self._create(spec.body(), "The relay", f"-relay-{len(self._containers)}")
+        stream = self._attached(container, "The relay", HeadTail(64 * 2**10), stdin=True)
+        self._start(container, "The relay")
+        return Relay(stream)
 
     def close(self) -> None:
         """Give all streams up."""
@@ -250,7 +256,7 @@ class Pod:
     def _start_server(self, container: str) -> None:
         with self.kit.engine.guard("The server's container cannot be started"):
             try:
-                self.kit.engine.api.start(container)
+                self.kit.engine.start(container)
             except docker.errors.APIError as error:
                 if _NO_IPV6 in explain(error) and self.ties.ipv6:
                     raise NoIpv6 from error
@@ -263,7 +269,7 @@ class Pod:
     def _start(self, container: str, what: str) -> None:
         with self.kit.engine.guard(f"{what} cannot be started"):
             try:
-                self.kit.engine.api.start(container)
+                self.kit.engine.start(container)
             except docker.errors.APIError as error:
                 if _NO_IPV6 in explain(error) and self.ties.ipv6:
                     raise NoIpv6 from error
