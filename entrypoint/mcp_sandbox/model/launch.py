@@ -52,15 +52,37 @@ class Needed:
     choices: tuple[str, ...] = ()
 
 
+def slot(name: str) -> str:
+    """What stands among declared arguments where the value of a needed setting belongs."""
+    return f"<{name}>"
+
+
+class DangerKind(StrEnum):
+    """What a dangerous part of a configuration gives away."""
+
+    CONTROL = "control of the host"
+    """The engine's socket, a privileged container, the host's processes, its root folder."""
+    ACCESS = "access to the host"
+    """A device, a capability, a folder that holds credentials."""
+    FOLDER = "a folder of the host"
+    NETWORK = "the network of the host"
+    ROOT = "root"
+    SECRET = "a secret in plain text"  # noqa: S105 - a kind
+    DOWNLOAD = "a download that is run unseen"
+    UNPINNED = "whatever version there is"
+
+
 @dataclass(frozen=True)
 class Danger:
     """Part of a configuration that would take the server out of its container; never applied."""
 
     option: str
-    """As it stands there: ``--network host``, ``-v /:/host``."""
+    """As it stands there: ``--network host``, ``-v /:/host``. Never a secret's value."""
     why: str
     path: str
+    """Relative to the repository's root, ``/``-separated."""
     line: int
+    kind: DangerKind = DangerKind.CONTROL
 
 
 @dataclass(frozen=True)
@@ -71,8 +93,15 @@ class Declared:
     line: int
     form: str
     """``server.json``, ``mcpb``, ``mcp.json``, ``claude``, ``smithery``, ``labels``, …"""
+    name: str = ""
+    """Of the server, as the file calls it."""
+    names_image: bool = False
+    """It speaks of this very image, so that its arguments replace the image's command."""
+    ours: bool = True
+    """``False`` for another server that stands in the same file: its dangers are told, no more."""
     arguments: tuple[str, ...] | None = None
-    """Arguments for the image's entry point; ``None`` when it says none that apply to the image."""
+    """Arguments for the image's entry point; ``None`` when it says none that apply to the image.
+    ``<NAME>`` stands where the value of a needed setting belongs; see ``slot``."""
     transport: Transport = Transport.AUTO
     port: int | None = None
     url_path: str = ""
@@ -80,6 +109,25 @@ class Declared:
     dangers: tuple[Danger, ...] = ()
     trusted: bool = True
     """``False`` for what is only a hint (a README), which is shown and not applied."""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What is made of all that is declared, before the server is started for the first time."""
+
+    arguments: tuple[str, ...] | None = None
+    """For the image's entry point; ``None``: the image's own command stands. May hold slots, each
+    the ``slot`` of something in ``needed``."""
+    environment: tuple[str, ...] = ()
+    """``NAME=VALUE`` that a file gives and neither the user nor the image does."""
+    needed: tuple[Needed, ...] = ()
+    """What has no value yet, or only a default; neither the user nor the image gives it."""
+    port: int | None = None
+    """Where it is said to listen; only a hint, as is the path."""
+    url_path: str = ""
+    declared: tuple[Declared, ...] = ()
+    applied: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from mcp_sandbox.model import (
     Window,
     Witness,
 )
+from mcp_sandbox.model.launch import Decided
 from mcp_sandbox.pipeline import witnessing
 from mcp_sandbox.pipeline.results import Results
 from mcp_sandbox.planted import Matcher
@@ -97,6 +98,8 @@ class Tools:
     """Numbers the sessions of this run."""
     place: Place | None = None
     """Where the server speaks MCP over HTTP; ``None`` for its standard streams."""
+    launch: Decided = field(default_factory=Decided)
+    """How the server is said to be started."""
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the run is broken off: nothing is started any more, and what runs is let go."""
 
