@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from mcp_sandbox.scanners import shell
 from mcp_sandbox.scanners.dockerfile_rules.facts import Dockerfile, Hit
 from mcp_sandbox.scanners.instructions import words
+from mcp_sandbox.scanners.launchers import EXACT, fetched
 
 # --- what it is built from ------------------------------------------------------------------------
 
@@ -38,51 +39,6 @@ def unpinned_base(dockerfile: Dockerfile) -> Iterator[Hit]:
             yield Hit(line, f"The base {shown} is whatever is newest at each build.", subject)
         else:
             yield Hit(line, f"The base {shown} has no digest: its tag can move.", subject, "low")
-
-
-_LAUNCHERS = frozenset({"bunx", "npx", "pipx", "uvx", "npm", "pnpm", "yarn", "uv"})
-_EXACT = re.compile(r"@v?\d+\.\d+\.\d+[\w.+-]*$|==\d[\w.!+-]*$|[@#][0-9a-f]{40}$")
-_WITH_VALUE = frozenset({"--from", "--package", "--python", "--spec", "--with", "-p", "-c"})
-_NAMES_PACKAGE = frozenset({"--from", "--package", "--spec", "-p"})
-_OFFLINE = frozenset({"--no", "--no-install", "--offline"})
-_SUBCOMMANDS = {
-    "npm": ({"exec"}, {"x"}),
-    "pnpm": ({"dlx"},),
-    "yarn": ({"dlx"},),
-    "pipx": ({"run"},),
-    "uv": ({"tool"}, {"x"}),
-}
-
-
-def fetched(argv: tuple[str, ...]) -> str:
-    """The package without an exact version that a launcher fetches; empty when there is none."""
-    program, arguments = shell.call(argv)
-    if program not in _LAUNCHERS:
-        return ""
-    if program in _SUBCOMMANDS:
-        if not arguments or not any(arguments[0] in names for names in _SUBCOMMANDS[program]):
-            return ""
-        arguments = arguments[2:] if arguments[:2] == ("tool", "run") else arguments[1:]
-    package = _package(arguments)
-    local = package.startswith((".", "/", "$"))
-    return "" if not package or local or _EXACT.search(package) else package
-
-
-def _package(arguments: tuple[str, ...]) -> str:
-    """The first word that names a package, or the value of the flag that does."""
-    index = 0
-    while index < len(arguments):
-        flag, equals, value = arguments[index].partition("=")
-        if flag in _OFFLINE:
-            return ""
-        if flag in _NAMES_PACKAGE:
-            return value if equals else "".join(arguments[index + 1 : index + 2])
-        if flag in _WITH_VALUE and not equals:
-            index += 1
-        elif not flag.startswith("-"):
-            return arguments[index]
-        index += 1
-    return ""
 
 
 def launcher(dockerfile: Dockerfile) -> Iterator[Hit]:
@@ -226,7 +182,7 @@ def _loose_npm(arguments: tuple[str, ...]) -> list[str]:
     return [
         _shown_package(word)
         for word in named
-        if not _EXACT.search(word) and not word.startswith((".", "/", "$")) and word != "npm"
+        if not EXACT.search(word) and not word.startswith((".", "/", "$")) and word != "npm"
     ]
 
 
