@@ -6,17 +6,17 @@ try, on the same origin; none is followed). Every question has a deadline, and s
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from mcp_sandbox.model import Dial, Era, Identity, Json, Listener, Place, Transport
+from mcp_sandbox.model import Dial, Era, Identity, Listener, Place, Transport
 from mcp_sandbox.probe.eras import opening_request
-from mcp_sandbox.probe.http.events import Events
+from mcp_sandbox.probe.http.events import TooManyFields
 from mcp_sandbox.probe.http.exchange import Broken, Exchange, Head, Request
+from mcp_sandbox.probe.http.reading import endpoint, message
 from mcp_sandbox.probe.wire import encode
 
 PATHS = ("/mcp", "/sse", "/", "/mcp/", "/api/mcp", "/mcp/sse", "/v1/mcp", "/stream", "/message")
@@ -25,7 +25,6 @@ HOSTS = ("localhost", "127.0.0.1")
 QUESTION = 3.0
 """Seconds for one question."""
 MAX_PLACES = 24
-MAX_BODY = 256 * 2**10
 _PRINTED = re.compile(rb"https?://[\w.\[\]:-]{1,255}?(?::(\d{1,5}))?(/[\w./-]{0,200})")
 _PATH = re.compile(rb"(?<![\w./:])(/(?:[\w-]{1,40}/){0,3}(?:mcp|sse)\b)")
 
@@ -134,8 +133,8 @@ def _opening(place: Place, era: Era, identity: Identity) -> Request:
     if era is Era.STATELESS:
         version = params["_meta"]["io.modelcontextprotocol/protocolVersion"]
         headers += [("Mcp-Method", method), ("MCP-Protocol-Version", version)]
-    message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-    return Request("POST", place.path, tuple(headers), encode(message))
+    line = encode({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+    return Request("POST", place.path, tuple(headers), line)
 
 
 def _question(place: Place, dial: Dial, request: Request, deadline: float) -> _Answer:
@@ -147,7 +146,7 @@ def _question(place: Place, dial: Dial, request: Request, deadline: float) -> _A
     try:
         head = exchange.ask(request, until)
         return _judged(place, exchange, head, until)
-    except Broken as error:
+    except (Broken, TooManyFields) as error:
         return _Answer(str(error), gone="no HTTP" in str(error))
     except TimeoutError:
         return _Answer("no answer in time")
@@ -165,13 +164,13 @@ def _judged(  # noqa: PLR0911 - one per kind of answer
         return _Answer(f"{said} to {head.get('location')[:100]}", moved=to.path if here else "")
     if place.transport is Transport.SSE:
         streams = head.status == 200 and head.media_type == "text/event-stream"  # noqa: PLR2004
-        if streams and _endpoint(exchange, until):
+        if streams and endpoint(exchange, until):
             return _Answer("an endpoint event", place)
         return _Answer(said, other_host=head.status in {400, 403, 421})
-    if message := _message(exchange, head, until):
-        if "result" in message:
+    if answer := message(exchange, head, until):
+        if "result" in answer:
             return _Answer("an answer in MCP", place)
-        error = message.get("error")
+        error = answer.get("error")
         words = error.get("message", "") if isinstance(error, dict) else ""
         return _Answer(
             f"{said}: {str(words)[:100]}", mcp=True, other_host=head.status in {403, 421}
@@ -183,36 +182,3 @@ def _judged(  # noqa: PLR0911 - one per kind of answer
             other_host=head.status == 403,  # noqa: PLR2004
         )
     return _Answer(said, other_host=head.status in {400, 421})
-
-
-def _message(exchange: Exchange, head: Head, until: float) -> dict[str, Json]:
-    """The JSON-RPC message of an answer's beginning; empty when there is none."""
-    body, events = bytearray(), Events()
-    for piece in exchange.body(until):
-        if head.media_type == "text/event-stream":
-            for event in events.feed(piece):
-                if found := _jsonrpc(event.data):
-                    return found
-        body += piece
-        if len(body) > MAX_BODY:
-            return {}
-    return _jsonrpc(bytes(body))
-
-
-def _jsonrpc(data: bytes) -> dict[str, Json]:
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) and found.get("jsonrpc") == "2.0" else {}
-
-
-def _endpoint(exchange: Exchange, until: float) -> bool:
-    events, size = Events(), 0
-    for piece in exchange.body(until):
-        size += len(piece)
-        if any(event.kind == "endpoint" for event in events.feed(piece)):
-            return True
-        if size > MAX_BODY:
-            return False
-    return False
