@@ -19,6 +19,9 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from mcp_sandbox.model.launch import LaunchReport as LaunchReport
+from mcp_sandbox.model.oauth import OAuthFacts as OAuthFacts
+from mcp_sandbox.model.transport import Place as Place
+from mcp_sandbox.model.transport import Reached as Reached
 from mcp_sandbox.model.transport import Transport as Transport
 
 Json = Any
@@ -163,17 +166,6 @@ class Listener:
     """``inet`` or ``inet6``."""
     address: str
     port: int
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a server speaks MCP over HTTP."""
-
-    transport: Transport
-    port: int
-    path: str
-    host: str = "localhost"
-    """What it wants to read in ``Host``, without the port."""
 
 
 # --- the image ------------------------------------------------------------------------------------
@@ -740,7 +732,8 @@ class Transcript:
 
     role: str
     """``main``, ``untraced`` (the same plan with nothing watching), ``identity``, ``stateless``,
-    ``handshake`` (the other era); ``main again`` and ``untraced again`` confirm a difference."""
+    ``handshake`` (the other era), ``transport`` (another one that it speaks too); ``main again``
+    and ``untraced again`` confirm a difference."""
     era: Era
     identity: Identity
     end: SessionEnd
@@ -787,6 +780,8 @@ class StartAttempt:
     """``answered`` or why not."""
     exit_code: int | None = None
     stderr: str = ""
+    seconds: float = 0.0
+    """From the start of the container to its outcome."""
 
 
 @dataclass(frozen=True)
@@ -821,6 +816,9 @@ class Observations:
     """``tools/NAME`` (or another subject) -> the line that defines it; ``""`` is the fallback."""
     left_out: tuple[str, ...] = ()
     launch: LaunchReport = field(default_factory=LaunchReport)
+    reached: Reached = field(default_factory=Reached)
+    oauth: OAuthFacts | None = None
+    """``None`` where no server was found to speak MCP over HTTP."""
 
 
 # --- scanners -------------------------------------------------------------------------------------

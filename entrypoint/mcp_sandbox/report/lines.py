@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from mcp_sandbox.model import COMPLETE, RISK_ORDER, Finding, GateCondition, Json, RiskClass, Verdict
+from mcp_sandbox.model import (
+    COMPLETE,
+    RISK_ORDER,
+    Finding,
+    GateCondition,
+    Json,
+    Place,
+    Reached,
+    RiskClass,
+    Transport,
+    Verdict,
+)
 from mcp_sandbox.model.answer import Report
 from mcp_sandbox.model.locked import BaselineState, Policy
 from mcp_sandbox.report import diff
@@ -18,6 +29,11 @@ SHOWN_FINDINGS = 30
 SHOWN_MESSAGE = 200
 """Characters shown of a finding's message."""
 SHOWN_SUBJECT = 80
+CARRIED = {
+    Transport.STDIO: "standard streams",
+    Transport.HTTP: "streamable HTTP",
+    Transport.SSE: "HTTP with server-sent events",
+}
 MAX_NAMES = 20
 """Reasons of one kind, scanners and conditions that have a line."""
 
@@ -29,6 +45,8 @@ def answer(report: Report) -> Iterator[Line]:
     if outcomes:
         told = ", ".join(f"{count} {outcome.value}" for outcome, count in outcomes.items())
         yield line(f"  tools: {told}")
+    if report.observations and (told := reached_told(report.observations.reached)):
+        yield line(f"  {terminal(told)}")
     yield from _limits(report)
     for condition in report.gate:
         if not condition.held:
@@ -67,6 +85,20 @@ def _limits(report: Report) -> Iterator[Line]:
     yield from _some([f"not evaluated: {reason}" for reason in report.coverage.missing])
     states = report.coverage.scanners.items()
     yield from _some([f"{tool}: {state}" for tool, state in states if state != COMPLETE])
+
+
+def reached_told(reached: Reached) -> str:
+    """How the server was spoken to, and when it was known; empty when it never answered."""
+    if reached.transport is Transport.AUTO:
+        return ""
+    also = f"; also over {_over(reached.also.transport, reached.also)}" if reached.also else ""
+    over = _over(reached.transport, reached.place)
+    return f"spoken to over {over}, known after {reached.seconds:.1f} s{also}"
+
+
+def _over(transport: Transport, place: Place | None) -> str:
+    where = f" (port {place.port}, {place.path})" if place else ""
+    return CARRIED[transport] + where
 
 
 def settings_told(policy: Policy) -> str:

@@ -32,7 +32,7 @@ from mcp_sandbox.model import (
 from mcp_sandbox.model.answer import Report
 from mcp_sandbox.model.locked import LOCK_FILE, BaselineState, Change
 from mcp_sandbox.report import diff, diff_text, escape
-from mcp_sandbox.report.lines import settings_told
+from mcp_sandbox.report.lines import reached_told, settings_told
 from mcp_sandbox.report.order import live, suppressed
 
 MAX_BYTES = 900 * 1024
@@ -119,6 +119,7 @@ def _render(
         .render(
             report=report,
             policy_set=settings_told(report.policy),
+            reached=_reached(report),
             headline=HEADLINE[report.verdict],
             counts=[(name, counts[name]) for name in RISK_ORDER if counts[name]],
             findings=findings,
@@ -140,6 +141,11 @@ def _render(
             details=details,
         )
     )
+
+
+def _reached(report: Report) -> str:
+    told = reached_told(report.observations.reached) if report.observations else ""
+    return f"{told[:1].upper()}{told[1:]}." if told else ""
 
 
 def _commands(report: Report) -> list[tuple[str, ...]]:
