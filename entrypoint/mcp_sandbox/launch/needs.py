@@ -1,0 +1,249 @@
+"""Which settings a server says that it lacks: read from the text it left behind.
+
+Two ways of telling. A *form* is how a library words it (argparse, click, commander, yargs, clap,
+cobra, pydantic, zod, …) and is believed as it stands. A *sentence* is anybody's: it has to speak of
+something missing and name a variable with an underscore or a long option.
+
+The text is a peer's: bounded first, read line by line, every pattern linear in its line. Names are
+checked (``kinds.may_be_set``), so that no text can make us set what steers a loader.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from mcp_sandbox.launch import blocks
+from mcp_sandbox.launch.kinds import is_status, kind, may_be_set
+from mcp_sandbox.model.launch import Needed, SettingKind, Where
+
+SOURCE = "its last words"
+MAX_TEXT = 64 * 2**10
+"""Characters: of a longer text the first and the last halves are read."""
+MAX_LINES = 500
+MAX_LINE = 600
+"""A longer line is cut; it is code rather than a sentence."""
+MAX_NEEDED = 16
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]{0,16}[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+_BOX = str.maketrans(dict.fromkeys("│┃║|", " "))
+
+_ENV = r"[A-Z][A-Z0-9_]{2,63}"
+_SNAKE = re.compile(r"(?<![\w.$/%-])\$?\{?([A-Z][A-Z0-9]{0,30}(?:_[A-Z0-9]{1,30}){1,8})(?![\w.(-])")
+_NAMED = re.compile(
+    rf"\benv(?:ironment)?[ -]?(?:variables?|vars?)[\s:'\"`(\[=]{{0,8}}({_ENV})(?![\w(])"
+    rf"|['\"`]?(?<![\w.])({_ENV})['\"`]? (?:is (?:a )?required )?env(?:ironment)?[ -]?var"
+)
+_OPTION = re.compile(r"(?<![\w-])(--[A-Za-z][A-Za-z0-9-]{1,60})(?![\w-])")
+_GO_FLAG = re.compile(r"\bflags?:? {1,2}[\"'`]?(-[a-z][a-z0-9-]{1,40})(?![\w-])", re.IGNORECASE)
+_LACKS = re.compile(
+    r"\b(?:missing|required?|requires|mandatory|unset|undefined|supply|expected|needs?"
+    r"|not (?:set|defined|found|provided|configured|specified|present|available|given|supplied)"
+    r"|must (?:be|provide|set|specify|define|have|pass|supply|contain)"
+    r"|(?:is|are|was|be) (?:empty|blank|null|none|nil)|no value"
+    r"|please (?:set|provide|specify|define|configure|add|export|pass|check)"
+    r"|(?:set|provide|specify|define|configure|export) (?:the|an?|your|either|one|at least|it|both)"
+    r"|could(?: not|n't) (?:find|read|load|resolve|get)|isn't set|(?:has|have)(?: not|n't) been set"
+    r"|failed to (?:get|read|load|find)|did you forget|without)\b",
+    re.IGNORECASE,
+)
+_CALM = re.compile(
+    r"\b(?:optional(?:ly)?|defaults?(?: to|ing)|(?:using|use) (?:the )?defaults?"
+    r"|fall(?:s|ing)? ?back|fallback|ignor(?:ed|ing)|disabled|skipp(?:ed|ing)|deprecated|unused|successfully)\b",
+    re.IGNORECASE,
+)
+"""Said of a setting that the server can do without."""
+_WARNING = re.compile(r"^\W{0,4}(?:\S{1,40} {1,2}){0,4}\W{0,3}warn(?:ing)?\b", re.IGNORECASE)
+_READ = re.compile(
+    r"(?:os\.environ\[|os\.getenv\(|environ\.get\(|process\.env\.|process\.env\[|Deno\.env\.get\("
+    r"|Bun\.env\.|env::var\(|env!\(|os\.Getenv\(|System\.getenv\(|ENV\[|ENV\.fetch\("
+    rf"|GetEnvironmentVariable\()[\"'`]?({_ENV})(?![\w(])"
+)
+"""Code that reads a variable, as a traceback shows it."""
+_MAX_CODE = 300
+"""Characters of a line that is believed to be one of source code."""
+_HELPERS = frozenset({"--help", "--version", "--usage", "--env", "--env-file", "--experimental"})
+
+_QUOTED = re.compile(r"[\"'`]([A-Za-z][\w-]{0,60})[\"'`]")
+_WORDS = re.compile(r"[A-Za-z][\w-]{0,60}")
+
+# Pattern, where what it names is given, and how the names are parted.
+_FORMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern, flags), how)
+    for pattern, flags, how in (
+        # Python
+        (rf"KeyError: ['\"]({_ENV})['\"]", 0, "environment"),
+        (r"the following arguments are required: (.{1,400})", 0, "argparse"),
+        (r"one of the arguments (\S{1,80}) .{0,300}is required", 0, "argparse"),
+        (r"Missing option ['\"`]?(-[^.'\"`]{1,120})", 0, "either"),
+        (r"Missing (?:argument|parameter) ['\"`]?<?([A-Za-z][\w.-]{0,40})", 0, "positional"),
+        # Node
+        (r"required option ['\"`]([^'\"`]{1,120})['\"`] not specified", re.IGNORECASE, "either"),
+        (r"missing required argument ['\"`<]{1,2}([\w-]{1,40})", re.IGNORECASE, "positional"),
+        (r"Missing required arguments?: (.{1,300})", 0, "names"),
+        (r"Missing required flag (--[\w-]{1,60})", re.IGNORECASE, "either"),
+        (r"Not enough (?:non-option )?arguments:? got 0", re.IGNORECASE, "argument"),
+        # Go
+        (r"required flag\(s\) (.{1,300}) not set", re.IGNORECASE, "quoted"),
+        (r"Required flags? \"([^\"]{1,300})\" not set", re.IGNORECASE, "names"),
+        (r"missing flags: (--.{1,300})", re.IGNORECASE, "options"),
+        (r"required key (\w{3,64}) missing value", 0, "environment"),
+        (r"expected \"<([\w-]{1,40})>", 0, "positional"),
+        # Rust
+        (r"missing value for field (\w{2,60})", 0, "field"),
+        # Java, .NET
+        (r"Could not resolve placeholder '([\w.-]{2,80})'", 0, "field"),
+        (r"Missing required (?:options?|parameters?):? (['\"`(\[<].{1,300})", 0, "picocli"),
+        # Anybody
+        (
+            r"\b(?:provide|specify|pass|supply|give|need|missing|requires?|expects?)\b.{0,20}?"
+            r"\b([A-Za-z-]{3,24}(?: [A-Za-z-]{2,12}){0,2}) as (?:an?|the|its) "
+            r"(?:\w{1,12} )?(?:command[- ]?line )?(?:argument|parameter)",
+            re.IGNORECASE,
+            "phrase",
+        ),
+    )
+)
+_ASSIGNED = re.compile(rf"^\W{{0,6}}(?:export|set|-e|--env) {{1,4}}({_ENV})=")
+
+_KNOWN: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
+    (re.compile(r"NoRegionError|You must specify a region|Region is missing"),
+     ("AWS_REGION", "AWS_DEFAULT_REGION")),
+    (re.compile(r"default credentials were not found|(?:load|find) (?:the )?default credentials"),
+     ("GOOGLE_APPLICATION_CREDENTIALS",)),
+    (re.compile(r"Invalid kube-config file|no configuration has been provided, try setting KUBE"),
+     ("KUBECONFIG",)),
+)  # fmt: skip
+"""Failures of well-known libraries that name no setting -> the settings that they mean."""
+
+
+def in_text(text: str, source: str = SOURCE) -> tuple[Needed, ...]:
+    """Every setting that a text says is missing, in its order, each once, at most ``MAX_NEEDED``.
+
+    What only a warning names counts when nothing else does.
+    """
+    lines = readable(text)
+    found: dict[str, Needed] = {}
+    warned: dict[str, Needed] = {}
+    for needed in blocks.in_lines(lines, source):
+        found.setdefault(needed.name, needed)
+    for line in lines:
+        into = warned if _WARNING.search(line) else found
+        for needed in _in_line(line, source):
+            into.setdefault(needed.name, needed)
+    return tuple(list((found or warned).values())[:MAX_NEEDED])
+
+
+def readable(text: str) -> list[str]:
+    """The bounded lines of a text, without escape sequences and boxes."""
+    if len(text) > MAX_TEXT:
+        text = text[: MAX_TEXT // 2] + "\n" + text[-MAX_TEXT // 2 :]
+    lines = _ESCAPES.sub("", text.translate(_BOX)).splitlines()
+    if len(lines) > MAX_LINES:
+        lines = lines[: MAX_LINES // 2] + lines[-MAX_LINES // 2 :]
+    return [line[:MAX_LINE].rstrip() for line in lines]
+
+
+def _in_line(line: str, source: str) -> Iterator[Needed]:
+    formed = False
+    for pattern, how in _FORMS:
+        if match := pattern.search(line):
+            for needed in _read(match.group(match.lastindex or 0), how, line, source):
+                formed = True
+                yield needed
+    for pattern, names in _KNOWN:
+        if pattern.search(line):
+            yield from (variable(name, line, source) for name in names)
+    if len(line) <= _MAX_CODE:
+        code = [match[1] for match in _READ.finditer(line)]
+        yield from _variables(code, line, source)
+    if match := _ASSIGNED.search(line):
+        yield from _variables([match[1]], line, source)
+    if not formed and _LACKS.search(line) and not _CALM.search(line):
+        yield from _sentence(line, source)
+
+
+def _sentence(line: str, source: str) -> Iterator[Needed]:
+    """Variables that a sentence names; without any, its options."""
+    names = [one for one in _SNAKE.findall(line) if not is_status(one)]
+    names += [first or second for first, second in _NAMED.findall(line)]
+    variables = list(_variables(names, line, source))
+    yield from variables
+    if not variables:
+        options = [*_OPTION.findall(line), *_GO_FLAG.findall(line)]
+        yield from (flag(one, line, source) for one in options if one not in _HELPERS)
+
+
+def _variables(names: Iterable[str], line: str, source: str) -> Iterator[Needed]:
+    yield from (variable(name, line, source) for name in names if may_be_set(name))
+
+
+def _read(text: str, how: str, line: str, source: str) -> Iterator[Needed]:  # noqa: C901, PLR0912
+    """The settings that a form names, by how it parts them."""
+    match how:
+        case "environment":
+            yield from _variables([text], line, source)
+        case "field":
+            yield from _variables([blocks.as_variable(text)], line, source)
+        case "argparse":
+            for word in (one.strip(" '\"`") for one in text.split(",")):
+                longest = max(word.split("/"), key=len).strip()
+                if longest.startswith("-"):
+                    yield flag(longest, line, source)
+                elif word:
+                    yield positional(longest.strip("{}[]<>.") or longest, line, source, word)
+        case "either":
+            variables = list(_variables(_SNAKE.findall(line), line, source))
+            options = [one.strip(" '\"`,").split(" ")[0] for one in re.split(r"[/,]", text)]
+            options = [one for one in options if one.startswith("-")]
+            yield from variables
+            if options and not variables:
+                yield flag(max(options, key=len).partition("=")[0], line, source)
+        case "positional" | "phrase":
+            yield positional(text, line, source)
+        case "argument":
+            yield positional("argument", line, source)
+        case "names":
+            for word in _WORDS.findall(text):
+                if word not in {"and", "or", "alias"}:
+                    yield flag(f"--{word}", line, source)
+        case "quoted":
+            yield from (flag(f"--{word}", line, source) for word in _QUOTED.findall(text))
+        case "options":
+            yield from (flag(word, line, source) for word in _OPTION.findall(text))
+        case "picocli":
+            if options := _OPTION.findall(text):
+                yield from (flag(word, line, source) for word in options)
+            else:
+                names = re.findall(r"<([\w-]{1,40})>", text)
+                yield from (positional(name, line, source) for name in names)
+
+
+_CHOICES = re.compile(r"choose from:?\s{0,4}(.{1,200})|\{([\w,-]{3,200})\}", re.IGNORECASE)
+
+
+def choices(line: str) -> tuple[str, ...]:
+    """The words that a line says one may choose from."""
+    if match := _CHOICES.search(line):
+        return tuple(re.findall(r"[A-Za-z][\w-]{0,40}", match[1] or match[2])[:12])
+    return ()
+
+
+def variable(name: str, about: str, source: str) -> Needed:
+    """An environment variable."""
+    return Needed(name, Where.ENVIRONMENT, kind(name, about), source)
+
+
+def flag(name: str, about: str, source: str) -> Needed:
+    """A command-line option, with its dashes."""
+    return _argument(name[:64], Where.FLAG, about, source, choices(about))
+
+
+def positional(name: str, about: str, source: str, choice: str = "") -> Needed:
+    """A positional argument, by what it is called."""
+    return _argument(name[:64], Where.POSITIONAL, about, source, choices(choice))
+
+
+def _argument(name: str, where: Where, about: str, source: str, chosen: tuple[str, ...]) -> Needed:
+    found = SettingKind.CHOICE if chosen else kind(name, about)
+    return Needed(name, where, found, source, choices=chosen)
