@@ -1,0 +1,135 @@
+"""What a report says of one server: whether it started, what it listed, what its tools accepted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from mcp_sandbox.model import (
+    COMPLETE,
+    Call,
+    CallStatus,
+    ItemKind,
+    Listing,
+    Moment,
+    Session,
+    ToolOutcome,
+)
+from mcp_sandbox.model.answer import Report
+
+MAIN = "main"
+VALID = "valid"
+MAX_WORDS = 300
+"""Characters kept of what a tool or a server said."""
+
+_ACCEPTED = frozenset({CallStatus.RESULT, CallStatus.INPUT_REQUIRED})
+_OUTSIDE = frozenset({ToolOutcome.NEEDS_NETWORK, ToolOutcome.NEEDS_CREDENTIALS})
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One server in figures."""
+
+    source: str
+    version: str
+    """Of the scanner."""
+    commit: str
+    """That the scanner was run from."""
+    seconds: float
+    """Of the whole scan, the image's build included."""
+    listed: bool = False
+    """It answered, and its list of tools arrived whole."""
+    reason: str = ""
+    """Why not: the scanner's own word for it."""
+    detail: str = ""
+    transport: str = ""
+    first_answer_ms: float = 0.0
+    tools: int = 0
+    called: int = 0
+    """Tools that a valid input was sent to."""
+    accepted: int = 0
+    """Those that answered one with a result that is no error."""
+    outside: int = 0
+    """Those that answered with an error which the missing network or a made-up key explains."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """The others: tool -> what it said."""
+    invented: tuple[str, ...] = ()
+    """Settings that the scanner made up."""
+    restarts: int = 0
+    memory_peak: int = 0
+    """Bytes, the most of any session."""
+    verdict: str = ""
+    score: float | None = None
+
+
+def measure(report: Report, *, source: str, commit: str, seconds: float) -> Measured:
+    """The figures of one scan that took ``seconds``."""
+    begun = Measured(source, report.versions.get("mcp-sandbox", ""), commit, seconds)
+    seen = report.observations
+    if seen is None:
+        return replace(begun, reason="no report", detail=_words(report.error))
+    mains = [one for one in seen.sessions if one.transcript.role == MAIN]
+    peak = max((one.container.cgroup.memory_peak or 0 for one in seen.sessions), default=0)
+    begun = replace(
+        begun,
+        invented=tuple(one.name for one in seen.launch.invented),
+        restarts=seen.launch.restarts,
+        memory_peak=peak,
+        verdict=report.verdict.value,
+        score=report.score,
+    )
+    listing = _tools(mains)
+    if listing is None or listing.state != COMPLETE:
+        why = seen.launch.reason
+        return replace(
+            begun,
+            reason=why.value if why else (listing.state if listing else "no reason given"),
+            detail=_words(seen.attempts[-1].stderr or seen.attempts[-1].outcome),
+        )
+    first = mains[0].transcript
+    tools = report.coverage.tools
+    calls = _ordinary(mains)
+    accepted = {name for name, made in calls.items() if any(map(_is_accepted, made))}
+    left = calls.keys() - accepted
+    outside = {name for name in left if name in tools and tools[name].outcome in _OUTSIDE}
+    return replace(
+        begun,
+        listed=True,
+        transport=first.http.place.transport.value if first.http else "stdio",
+        first_answer_ms=first.first_answer_ms,
+        tools=len(tools),
+        called=len(calls),
+        accepted=len(accepted),
+        outside=len(outside),
+        refused={
+            name: f"{calls[name][0].status.value}: {calls[name][0].reply}"[:MAX_WORDS]
+            for name in sorted(left - outside)
+        },
+    )
+
+
+def _tools(mains: list[Session]) -> Listing | None:
+    """The first list of tools."""
+    for session in mains:
+        for listing in session.transcript.listings:
+            if (listing.kind, listing.moment) == (ItemKind.TOOLS, Moment.BEFORE):
+                return listing
+    return None
+
+
+def _ordinary(mains: list[Session]) -> dict[str, list[Call]]:
+    """Tool -> its calls with a valid input."""
+    found: dict[str, list[Call]] = {}
+    for session in mains:
+        for call in session.transcript.calls:
+            if call.kind is ItemKind.TOOLS and call.family == VALID:
+                found.setdefault(call.target, []).append(call)
+    return found
+
+
+def _is_accepted(call: Call) -> bool:
+    return call.status in _ACCEPTED
+
+
+def _words(text: str) -> str:
+    """The last of them, in one line."""
+    return " ".join(text[-4 * MAX_WORDS :].split())[-MAX_WORDS:]

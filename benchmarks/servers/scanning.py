@@ -1,0 +1,109 @@
+"""Scan one server of the list, as a user would, and keep what is measured of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from listed import Listed
+from measuring import Measured, measure
+
+from mcp_sandbox import __version__
+from mcp_sandbox.report import json as report_json
+
+CALLS = 1000
+"""Most calls of a scan: every tool's ordinary ones, and a share of the hostile."""
+PROBING = 150
+"""Seconds for them."""
+LIMIT = 600
+"""Seconds for a whole scan, the image's build included."""
+LEAVING = 60
+"""Seconds that a scan has to tidy up when it is told to end."""
+
+
+def state_of(server: Listed, state: Path) -> Path:
+    """The file that keeps its figures."""
+    return state / f"{server.slug}-{__version__}.json"
+
+
+def kept(server: Listed, state: Path) -> Measured | None:
+    """What was measured before, or ``None``."""
+    try:
+        found = json.loads(state_of(server, state).read_text())
+    except FileNotFoundError:
+        return None
+    return Measured(**{**found, "invented": tuple(found["invented"])})
+
+
+def keep(measured: Measured, server: Listed, state: Path) -> None:
+    """Written whole or not at all."""
+    path = state_of(server, state)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(asdict(measured), indent=2) + "\n")
+    part.replace(path)
+
+
+def command(server: Listed, out: Path) -> list[str]:
+    """The scan's command line."""
+    environment = [f"--env={name}={value}" for name, value in server.environment.items()]
+    return [
+        *(sys.executable, "-m", "mcp_sandbox", "scan", server.source, "--quiet"),
+        *("--scanners", "none", "--baseline", "none", "--config", "none", "--out", str(out)),
+        *("--max-calls", str(CALLS), "--timeout", str(PROBING), *environment),
+        *(("--", *server.arguments) if server.arguments else ()),
+    ]
+
+
+def scan(server: Listed, state: Path) -> Measured:
+    """Scan it once. Its report is kept beside the figures; the image is removed."""
+    out = state / "reports" / server.slug
+    shutil.rmtree(out, ignore_errors=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    begun = time.monotonic()
+    with subprocess.Popen(
+        command(server, out), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        late = False
+        try:
+            said, _ = process.communicate(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            late = True
+            process.terminate()
+            try:
+                said, _ = process.communicate(timeout=LEAVING)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                said, _ = process.communicate()
+    seconds = round(time.monotonic() - begun, 1)
+    path = out / "report.json"
+    if late or not path.is_file():
+        reason = f"not done in {LIMIT} seconds" if late else "no report"
+        lines = " ".join(said.split())[-500:]
+        return Measured(server.source, __version__, commit(), seconds, reason=reason, detail=lines)
+    report = report_json.load(path.read_bytes())
+    if report.observations and report.observations.image:
+        remove(report.observations.image.id)
+    return measure(report, source=server.source, commit=commit(), seconds=seconds)
+
+
+def remove(image: str) -> None:
+    """Remove an image that a scan has built, if it is still there."""
+    subprocess.run(
+        ["docker", "image", "rm", "--force", image], check=False, capture_output=True, timeout=120
+    )
+
+
+def commit() -> str:
+    """The checkout's, shortened."""
+    return subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        cwd=Path(__file__).parent,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
