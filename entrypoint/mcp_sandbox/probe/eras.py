@@ -22,6 +22,9 @@ from mcp_sandbox.probe.conversation import Conversation, Reply
 INPUT_ROUNDS = 3
 """How often an ``input_required`` result is answered before the call is given up."""
 
+UNSUPPORTED_VERSION = -32022
+"""Error code of a server that does not speak the version of a request (2026-07-28)."""
+
 META = "io.modelcontextprotocol/"
 """Prefix of the reserved ``_meta`` keys (2026-07-28)."""
 
@@ -75,6 +78,9 @@ def open_session(
     method, params = opening_request(era, identity)
     reply = conversation.request(method, params, timeout)
     offered = offered_version(era)
+    if _names_version(reply, offered):
+        # It may have meant another request: a client retries with a version that the server names.
+        reply = conversation.request(method, params, timeout)
     if reply.status is not CallStatus.RESULT:
         return reply, Opening(False, _why_refused(reply, method), offered)
     body = reply.body
@@ -110,6 +116,16 @@ def open_session(
     if era is Era.HANDSHAKE:
         conversation.notify("notifications/initialized")
     return reply, opening
+
+
+def _names_version(reply: Reply, offered: str) -> bool:
+    """Whether a refusal for its version says that the offered one is supported."""
+    body = reply.body
+    if reply.status is not CallStatus.RPC_ERROR or body.get("code") != UNSUPPORTED_VERSION:
+        return False
+    data = body.get("data")
+    supported = data.get("supported") if isinstance(data, dict) else None
+    return isinstance(supported, list) and offered in supported
 
 
 def _why_refused(reply: Reply, method: str) -> str:

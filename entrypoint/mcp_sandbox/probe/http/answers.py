@@ -73,7 +73,9 @@ class Answers:
             answered = wanted and _answers(body, message["id"])
             if answered:
                 self._connections.asking = None
-            self._say(_one_line(body))
+            # The body of a refusal is JSON-RPC only where the server chose so; its words are kept.
+            if answered or head.status < 400:  # noqa: PLR2004
+                self._say(_one_line(body))
             return "" if answered else _without(head, body)
         if head.status in {202, 204} and not wanted:
             return ""
