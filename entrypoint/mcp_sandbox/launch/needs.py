@@ -49,7 +49,8 @@ _LACKS = re.compile(
 )
 _CALM = re.compile(
     r"\b(?:optional(?:ly)?|defaults?(?: to|ing)|(?:using|use) (?:the )?defaults?"
-    r"|fall(?:s|ing)? ?back|fallback|ignor(?:ed|ing)|disabled|skipp(?:ed|ing)|deprecated|unused|successfully)\b",
+    r"|fall(?:s|ing)? ?back|fallback|ignor(?:ed|ing)|disabled|skipp(?:ed|ing)|deprecated"
+    r"|unused|successfully)\b",
     re.IGNORECASE,
 )
 """Said of a setting that the server can do without."""

@@ -5,7 +5,8 @@ The probe never sends one, so a hit proves by itself that the secret crossed a b
 """
 
 from mcp_sandbox.planted.declared import declared
+from mcp_sandbox.planted.growing import Grower
 from mcp_sandbox.planted.matcher import Matcher
 from mcp_sandbox.planted.places import Planted, make
 
-__all__ = ["Matcher", "Planted", "declared", "make"]
+__all__ = ["Grower", "Matcher", "Planted", "declared", "make"]

@@ -61,6 +61,10 @@ class Matcher:
     """Searches for the secrets of one run."""
 
     def __init__(self, planted: Planted) -> None:
+        self.know(planted)
+
+    def know(self, planted: Planted) -> None:
+        """Search for these from now on."""
         self._values = sorted(
             ((value, place) for place, value in planted.values.items()),
             key=lambda one: -len(one[0]),

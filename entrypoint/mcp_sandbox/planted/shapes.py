@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 TAG_CHARS = 9
@@ -29,6 +29,19 @@ class Mint:
         self.cores: dict[str, str] = {}
         self.values: dict[str, str] = {}
         self._near: set[tuple[str, str]] = set()
+
+    @classmethod
+    def of(
+        cls, tag: str, cores: Mapping[str, str], values: Mapping[str, str], randbelow: Random
+    ) -> Mint:
+        """One that goes on where another one has stopped."""
+        mint = cls(randbelow)
+        mint.tag, mint.cores, mint.values = tag, dict(cores), dict(values)
+        for core in cores.values():
+            mint._near.add(("left", core[SIDE_CHARS - NEAR_CHARS : SIDE_CHARS]))
+            right = SIDE_CHARS + TAG_CHARS
+            mint._near.add(("right", core[right : right + NEAR_CHARS]))
+        return mint
 
     def random(self, alphabet: str, count: int) -> str:
         """``count`` random characters."""

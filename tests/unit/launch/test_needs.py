@@ -78,7 +78,8 @@ TOLD = {
         ["JIRA_URL", "JIRA_USERNAME", "JIRA_API_TOKEN"],
     ),
     "list below": (
-        "Error: the following environment variables are required:\n  - A1_KEY\n  - B2_KEY\n\nBye_NOW",
+        "Error: the following environment variables are required:\n  - A1_KEY\n  - B2_KEY\n"
+        "\nBye_NOW",
         ["A1_KEY", "B2_KEY"],
     ),
     "export line": ("  export ACME_TOKEN=your-token", ["ACME_TOKEN"]),
@@ -147,7 +148,7 @@ def test_what_is_missing_is_read(case: str):
 SILENT = {
     "KeyError of a word": "KeyError: 'name'",
     "a loader's name": "KeyError: 'LD_PRELOAD'\nPATH is not set\nPlease set NODE_OPTIONS",
-    "status of node": "Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'x'; ERR_REQUIRE_ESM required",
+    "status of node": "Error [ERR_MODULE_NOT_FOUND]: Cannot find 'x'; ERR_REQUIRE_ESM required",
     "status of grpc": "PERMISSION_DENIED: missing or insufficient permissions, NOT_FOUND",
     "certificate": "unable to verify: SELF_SIGNED_CERT_IN_CHAIN, no value",
     "with a default": "ACME_PORT is not set, using the default 3000",

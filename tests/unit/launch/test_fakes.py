@@ -1,0 +1,175 @@
+"""Made-up values: of their kind, the same each time, never over the user's, secrets by the mint."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from mcp_sandbox.launch import needs
+from mcp_sandbox.launch.fakes import FILES, MAX_INVENTED, Inventor
+from mcp_sandbox.launch.kinds import kind, may_be_set
+from mcp_sandbox.model.launch import Needed, SettingKind, Where
+
+ENVIRONMENT = Where.ENVIRONMENT
+
+
+def inventor(*taken: str, seed: int = 0) -> tuple[Inventor, list[tuple[str, str, str]]]:
+    minted: list[tuple[str, str, str]] = []
+
+    def mint(place: str, name: str, form: str) -> str:
+        minted.append((place, name, form))
+        return form.replace("{}", "s3cr3t") if form else "s3cr3t"
+
+    return Inventor(seed, mint, taken), minted
+
+
+def wanted(name: str, where: Where = ENVIRONMENT, value: str = "") -> Needed:
+    return Needed(name, where, kind(name), "test", value=value)
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("ACME_URL", r"https://api\.internal\.example"),
+        ("ACME_WS_URL", r"wss://api\.internal\.example"),
+        ("ACME_HOST", r"service\.internal\.example"),
+        ("ACME_PORT", r"[0-9]+"),
+        ("ACME_TIMEOUT", r"30"),
+        ("ACME_ENABLED", r"false"),
+        ("ACME_EMAIL", r"user@example\.com"),
+        ("AWS_REGION", r"us-east-1"),
+        ("AZURE_TENANT_ID", r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+        ("DB_NAME", r"sample"),
+        ("SQLITE_PATH", r"/tmp/sample\.db"),
+        ("VAULT_DIR", r"/tmp"),
+        ("CONFIG_FILE", rf"{FILES}/settings\.json"),
+        ("ACME_THING", r"sample"),
+    ],
+)
+def test_a_value_is_of_its_kind(name: str, pattern: str):
+    made, minted = inventor()
+    assert made.add([wanted(name)])
+    (setting,) = made.settings
+    assert re.fullmatch(f"{name}={pattern}", setting)
+    assert minted == []
+    assert made.invented[0].shown == setting.partition("=")[2]
+
+
+def test_a_secret_is_minted_and_not_shown():
+    made, minted = inventor()
+    assert made.add([wanted("ACME_API_KEY"), wanted("--token", Where.FLAG)])
+    assert made.secrets == {"ACME_API_KEY": "s3cr3t"}
+    assert made.settings == ()
+    assert made.arguments == (("--token=s3cr3t", "--token=<planted:argument:--token>"),)
+    assert [one.shown for one in made.invented] == ["", ""]
+    assert minted == [("env:ACME_API_KEY", "ACME_API_KEY", ""), ("argument:--token", "--token", "")]
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme"),
+    [("DATABASE_URL", "postgresql://"), ("MONGODB_URI", "mongodb://"), ("REDIS_URL", "redis://")],
+)
+def test_a_database_is_a_secret_first_and_then_a_file(name: str, scheme: str):
+    made, _ = inventor()
+    made.add([wanted(name)])
+    assert made.secrets[name].startswith(scheme)
+    assert "s3cr3t" in made.secrets[name]
+    assert made.add([wanted(name)])
+    assert made.secrets == {}
+    assert made.settings == (f"{name}=sqlite:////tmp/sample.db",)
+
+
+def test_what_is_refused_is_tried_otherwise_until_nothing_is_left():
+    made, _ = inventor()
+    values = []
+    while made.add([wanted("ACME_ENABLED")]):
+        values += made.settings
+    assert values == ["ACME_ENABLED=false", "ACME_ENABLED=0"]
+    assert len(made.invented) == 1
+
+
+def test_reconsidering_changes_one_setting_at_a_time():
+    made, _ = inventor()
+    made.add([wanted("ACME_API_KEY"), wanted("ACME_URL"), wanted("ACME_ENABLED")])
+    before = made.settings
+    assert made.reconsider()
+    assert len(set(before) - set(made.settings)) == 1
+    count = 1
+    while made.reconsider():
+        count += 1
+    assert count == 3  # two more addresses, one more truth value, and no other secret
+
+
+def test_the_user_has_the_last_word():
+    made, minted = inventor("ACME_API_KEY", "--port")
+    assert not made.add([wanted("ACME_API_KEY"), wanted("--port", Where.FLAG)])
+    assert (made.secrets, made.settings, made.arguments, minted) == ({}, (), (), [])
+
+
+@pytest.mark.parametrize("name", ["PATH", "LD_PRELOAD", "NODE_OPTIONS", "A", "a b", "X" * 65])
+def test_what_steers_a_loader_is_never_set(name: str):
+    assert not may_be_set(name)
+    made, _ = inventor()
+    assert not made.add([Needed(name, ENVIRONMENT, SettingKind.TEXT, "test")])
+
+
+def test_arguments_stand_in_their_order():
+    made, _ = inventor()
+    made.add(
+        [
+            wanted("folder", Where.POSITIONAL),
+            wanted("-k", Where.FLAG),
+            wanted("--url", Where.FLAG),
+            Needed("stdio", Where.POSITIONAL, SettingKind.CHOICE, "test", choices=("stdio",)),
+        ]
+    )
+    words = [word for word, _ in made.arguments]
+    assert words == ["stdio", "-k", "sample", "--url=https://api.internal.example", "/tmp"]
+    assert made.folders == ("/tmp",)
+
+
+def test_files_are_what_they_claim_to_be():
+    made, minted = inventor()
+    made.add(
+        [wanted("GOOGLE_APPLICATION_CREDENTIALS"), wanted("OPENAPI_SPEC"), wanted("KUBECONFIG")]
+    )
+    google = json.loads(made.files[f"{FILES}/credentials.json"])
+    assert "s3cr3t" in google["private_key"]
+    assert json.loads(made.files[f"{FILES}/openapi.json"])["paths"]
+    assert b"token: s3cr3t" in made.files[f"{FILES}/kubeconfig.yaml"]
+    assert {place for place, _, _ in minted} == {
+        "env:GOOGLE_APPLICATION_CREDENTIALS",
+        "env:KUBECONFIG",
+    }
+    assert made.secrets == {}  # the paths are no secret
+    assert len(made.settings) == 3
+
+
+def test_a_default_comes_first_and_a_placeholder_never():
+    made, _ = inventor()
+    made.add([wanted("ACME_MODE", value="fast"), wanted("ACME_NAME", value="<your-name>")])
+    assert set(made.settings) == {"ACME_MODE=fast", "ACME_NAME=sample"}
+
+
+def test_the_seed_decides():
+    ids = []
+    for seed in (1, 1, 2):
+        made, _ = inventor(seed=seed)
+        made.add([wanted("AZURE_TENANT_ID")])
+        ids.append(made.settings)
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_there_is_a_bound():
+    made, _ = inventor()
+    made.add([wanted(f"ACME_THING_{n}") for n in range(1000)])
+    assert len(made.invented) == MAX_INVENTED
+
+
+def test_nothing_of_a_text_is_lost_on_the_way():
+    made, _ = inventor()
+    made.add(needs.in_text("Missing required environment variables: A_URL, B_TOKEN"))
+    assert [one.name for one in made.invented] == ["A_URL", "B_TOKEN"]
+    assert {one.source for one in made.invented} == {"its last words"}
