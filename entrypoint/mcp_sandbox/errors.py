@@ -66,6 +66,12 @@ class ImageMissing(BadInput):
     next_step = "Check the reference with `docker image inspect REF` or `docker pull REF`."
 
 
+class SourceUnusable(BadInput):
+    """A package, bundle or repository that is not there, or that no server can be made of."""
+
+    next_step = "docs/launch.md tells what a server can be taken from."
+
+
 class NothingToRun(BadInput):
     """The image says nothing about what is to be started."""
 
@@ -103,6 +109,12 @@ class EngineFailed(SandboxError):
     """The engine refused or broke off an operation that it should be able to do."""
 
     next_step = "Run `mcp-sandbox doctor`, then `mcp-sandbox clean`, and try again."
+
+
+class IndexUnreachable(SandboxError):
+    """What a server is to be taken from cannot be reached."""
+
+    next_step = "Check the network and the proxy of the engine's builds, and try again."
 
 
 class BuildFailed(SandboxError):

@@ -26,6 +26,7 @@ from pydantic import (
 from mcp_sandbox import endpoints
 from mcp_sandbox.errors import BadInput
 from mcp_sandbox.model import Limits, Network, Profile, Tls, Transport
+from mcp_sandbox.sources import names as source_names
 
 
 class ScannerName(StrEnum):
@@ -119,6 +120,31 @@ class Settings(BaseModel):
     network: Network = Field(
         Network.SINK,
         description="The server's network: `sink` answers every address, forwards nothing and "
+    source: str | None = Field(
+        None,
+        description="Package, bundle or repository to scan, instead of an image: "
+        + ", ".join(f"`{form}`" for form in source_names.FORMS.values())
+        + ".",
+    )
+    entry_point: str = Field(
+        "",
+        description="Command of the package that is the server (default: the one that suggests "
+        "itself; the report says which).",
+    )
+    constraint: tuple[str, ...] = Field(
+        (),
+        description="What the resolution of a package keeps to, as `mcp<2` for pip or `zod@^3` for "
+        "npm; may be repeated.",
+    )
+    system_packages: Annotated[tuple[str, ...], BeforeValidator(parse_list)] = Field(
+        (),
+        description="Debian packages that the image of a package gets, such as `git`. A list with "
+        "commas, or repeated.",
+    )
+    install_scripts: bool = Field(
+        False,
+        description="Let the scripts of npm packages run while their image is built.",
+    )
         "writes it down; `none` has no route at all.",
     )
     allow: tuple[str, ...] = Field(
@@ -230,8 +256,12 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if (self.context is None) == (self.image is None):
-            raise ValueError("give either a folder with a Dockerfile, or --image REF")
+        given = [one for one in (self.context, self.image, self.source) if one is not None]
+        if len(given) != 1:
+            raise ValueError(
+                "give either a folder with a Dockerfile, a source such as pypi:NAME==VERSION, or "
+                "--image REF"
+            )
         if self.image is not None and self.dockerfile is not None:
             raise ValueError("--dockerfile goes with a folder, not with --image")
         for image in (self.image, self.baseline_image):
@@ -258,6 +288,7 @@ def option(name: str) -> str:
 
 
 def shown_default(name: str) -> str:
+        self._of_source()
     """A setting's default as one would type it; empty when there is none."""
     default = Settings.model_fields[name].default
     if default is None or default in {(), ""}:

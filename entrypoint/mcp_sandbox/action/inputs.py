@@ -30,7 +30,7 @@ _UNSAFE_HELP = (
 _FILES = frozenset({"baseline", "config"})
 _WORDS = frozenset({"auto", "none"})
 """What may stand where a file is named."""
-_ONE_A_LINE = frozenset({"args", "env"})
+_ONE_A_LINE = frozenset({"args", "env", "http_header"})
 """Lists in whose items a comma is an ordinary character."""
 
 _OPTION = re.compile(r"(?<![\w`-])--([a-z][a-z-]*[a-z])")
@@ -114,7 +114,7 @@ def settings(given: Mapping[str, str], workspace: Path, **found: Any) -> Setting
     for name, text in given.items():
         if name != UNSAFE:
             values[name.replace("-", "_")] = _value(given, name, text)
-    if "image" not in values:
+    if not {"image", "source"} & values.keys():
         values.setdefault("context", ".")
     values.setdefault("out", shown_default("out"))
     for name in ("context", "out", "trivy_cache", *_FILES):

@@ -43,7 +43,7 @@ def baseline() -> None:
 @baseline.command(
     cls=ScanCommand, params=[one for one in scan_options() if one.name not in NOT_WRITING]
 )
-@click.argument("context", required=False, type=click.Path(path_type=Path))
+@click.argument("context", required=False, metavar="[CONTEXT|SOURCE]")
 @click.option(
     "--file",
     "file",
@@ -88,7 +88,7 @@ def write(
 
 
 @baseline.command(cls=ScanCommand, params=scan_options())
-@click.argument("context", required=False, type=click.Path(path_type=Path))
+@click.argument("context", required=False, metavar="[CONTEXT|SOURCE]")
 @click.option(
     "--report",
     "report_file",

@@ -70,13 +70,14 @@ cli.add_command(baseline)
 
 
 @cli.command(cls=ScanCommand, params=scan_options())
-@click.argument("context", required=False, type=click.Path(path_type=Path))
+@click.argument("context", required=False, metavar="[CONTEXT|SOURCE]")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the summary.")
 @click.pass_context
 def scan(here: click.Context, /, quiet: bool, as_json: bool, **options: Any) -> int:
     """Build CONTEXT (or take --image), run it sealed, call every tool, judge.
 
+    SOURCE: pypi:NAME==VERSION, npm:NAME@VERSION, mcpb:FILE or https://HOST/PATH@REF.
     ARGS after `--` go to the server itself.
     """
     settings = load(given(here, options))

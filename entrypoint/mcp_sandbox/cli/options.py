@@ -43,11 +43,16 @@ _METAVARS = {
     "baseline": "auto|none|FILE",
     "baseline_image": "REF",
     "config": "auto|none|FILE",
+    "constraint": "SPEC",
+    "entry_point": "NAME",
     "env": "NAME=VALUE",
     "head": "COMMIT",
     "helper_image": "REF",
+    "http_header": "NAME=VALUE",
     "image": "REF",
     "memory": "SIZE",
+    "source": "SOURCE",
+    "system_packages": "NAME",
     "trivy_db": "REF",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from mcp_sandbox import pipeline
 from mcp_sandbox.cli.printing import Paper
 from mcp_sandbox.cli.progress import LiveProgress, PlainProgress
 from mcp_sandbox.settings import Settings
+from mcp_sandbox.sources import names as source_names
 
 SERVER_ARGUMENTS = f"{__name__}.server_arguments"
 
@@ -40,6 +42,11 @@ def named(options: Mapping[str, Any]) -> dict[str, Any]:
 def given(here: click.Context, options: Mapping[str, Any]) -> dict[str, Any]:
     """The same, with what comes after ``--`` and from the environment."""
     values = named(options)
+    if isinstance(place := values.get("context"), str):
+        if source_names.is_one(place):
+            values["source"] = values.pop("context")
+        else:
+            values["context"] = Path(place)
     if arguments := here.meta.get(SERVER_ARGUMENTS, ()):
         values["args"] = arguments
     if host := os.environ.get("DOCKER_HOST"):

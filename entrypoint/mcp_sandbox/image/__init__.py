@@ -23,13 +23,8 @@ import docker.utils
 import requests.exceptions
 
 from mcp_sandbox import interrupts, proc
-from mcp_sandbox.errors import (
-    BuildFailed,
-    EngineFailed,
-    EngineUnavailable,
-    ImageMissing,
-    SandboxError,
-)
+from mcp_sandbox.errors import EngineFailed, EngineUnavailable, ImageMissing
+from mcp_sandbox.image import buildx
 from mcp_sandbox.image import context as context_
 from mcp_sandbox.model import (
     EXPIRES_LABEL,
@@ -44,11 +39,8 @@ from mcp_sandbox.model import (
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 PULL_TIMEOUT = 600.0
 """Seconds."""
-LOG_LINES = 40
-_LOG_BYTES = 64 * 2**10
 _API_TIMEOUT = 60
 _LIFETIME = 6 * 3600
-_NO_BUILDX = re.compile(r"'buildx' is not a docker command|unknown command: docker buildx")
 _ID = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -101,26 +93,10 @@ class ImageStore:
         found = context_.collect(context, dockerfile)
         with interrupts.temporary_folder("mcp-sandbox-") as folder:
             iidfile = folder / "iid"
-            argv = build_command(
+            argv = buildx.command(
                 found.dockerfile, network=network, labels=self._labels(), iidfile=iidfile
             )
-            try:
-                result = proc.run(
-                    argv,
-                    environment=proc.allowed_environment(
-                        environment, extra=("DOCKER_CONFIG",), DOCKER_HOST=self._address
-                    ),
-                    timeout=timeout,
-                    stdin=context_.stream(found),
-                    keep=_LOG_BYTES,
-                )
-            except OSError as error:
-                raise EngineUnavailable(
-                    f"The docker command cannot be run ({error.strerror}).",
-                    next_step="Install the Docker CLI with its buildx plugin.",
-                ) from error
-            if not result.succeeded:
-                raise _failure(result, timeout)
+            buildx.run(argv, found, self._lent(environment), timeout)
             image_id = iidfile.read_text("ascii").strip() if iidfile.is_file() else ""
         if not _ID.fullmatch(image_id):
             raise EngineFailed("The build ended well, but named no image.")
@@ -132,6 +108,25 @@ class ImageStore:
             network=network,
         )
         return self._facts(found.root.name or "context", self._inspect(image_id), facts)
+
+    def export(
+        self,
+        context: Path,
+        *,
+        stage: str,
+        anew: str,
+        network: str,
+        timeout: float,
+        environment: Mapping[str, str],
+    ) -> dict[str, bytes]:
+        """The files at the root of a stage of a folder's Dockerfile; no image is made.
+
+        The stage ``anew`` is run even when the engine remembers what it came to. The rest is as for
+        ``build``. Raises the same, and ``BuildFailed`` for more than ``buildx.MAX_EXPORT`` bytes.
+        """
+        found = context_.collect(context, None)
+        argv = buildx.export_command(found.dockerfile, network=network, stage=stage, anew=anew)
+        return buildx.exported(argv, found, self._lent(environment), timeout)
 
     def take(self, reference: str) -> ImageFacts:
         """An image of the engine by reference or id, pulled when it is not there.
@@ -183,6 +178,12 @@ class ImageStore:
         if kept:
             raise EngineFailed(f"These images could not be removed: {', '.join(kept)}.")
         return removed
+
+    def _lent(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """What the docker command sees of our environment."""
+        return proc.allowed_environment(
+            environment, extra=("DOCKER_CONFIG",), DOCKER_HOST=self._address
+        )
 
     def _labels(self) -> dict[str, str]:
         return {
@@ -251,22 +252,6 @@ class ImageStore:
             ) from error
 
 
-def build_command(
-    dockerfile: str, *, network: str, labels: Mapping[str, str], iidfile: Path
-) -> tuple[str, ...]:
-    """The build's arguments: context on standard input, nothing lent to it.
-
-    The engine's own builder is named, because a configured default may be one in a container or in
-    a cloud. Attestations are off: they would make the id that of an index instead of an image.
-    """
-    command = ["docker", "buildx", "build", "--builder", "default", "--load"]
-    command += ["--progress", "plain", "--provenance=false", "--sbom=false"]
-    command += ["--network", network, "--iidfile", str(iidfile)]
-    for name, value in sorted(labels.items()):
-        command += ["--label", f"{name}={value}"]
-    return (*command, "--file", dockerfile, "-")
-
-
 def launch_facts(found: Mapping[str, Any]) -> LaunchFacts:
     """The launch facts in the engine's description of an image."""
     config: Mapping[str, Any] = found.get("Config") or {}
@@ -289,18 +274,3 @@ def launch_facts(found: Mapping[str, Any]) -> LaunchFacts:
         os=str(found.get("Os") or ""),
         volumes=tuple(sorted(config.get("Volumes") or {})),
     )
-
-
-def _failure(result: proc.ProcessResult, timeout: float) -> SandboxError:
-    """What happened, with the build's last log lines."""
-    log = result.stderr.decode("utf-8", "replace").replace("\r", "\n").splitlines()
-    if log[:1] and _NO_BUILDX.search(log[0]):
-        return EngineUnavailable(
-            "The Docker CLI has no buildx plugin.", next_step="Install docker-buildx."
-        )
-    what = (
-        f"The image was not built within {timeout:.0f} seconds."
-        if result.timed_out
-        else f"The image could not be built (docker buildx ended with {result.exit_code})."
-    )
-    return BuildFailed(what, detail="\n".join(line[:500] for line in log[-LOG_LINES:]))

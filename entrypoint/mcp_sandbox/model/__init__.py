@@ -196,6 +196,27 @@ REPRODUCTION_IMAGE = "mcp-server-under-test"
 
 
 @dataclass(frozen=True)
+@dataclass(frozen=True)
+class SourceFacts:
+    """What the server was taken from, where that is neither an image nor a folder."""
+
+    asked: str
+    """As the user wrote it: ``pypi:NAME==VERSION``, ``https://HOST/PATH@REF``…"""
+    resolved: str = ""
+    """Name and version, or the commit."""
+    lock: str = ""
+    """SHA-256 of the lock that it was installed by; empty without one."""
+    packages: tuple[str, ...] = ()
+    """All that was installed, ``NAME==VERSION`` or ``NAME@VERSION``."""
+    command: tuple[str, ...] = ()
+    """What starts it."""
+    why: str = ""
+    """Why that."""
+    scripts: bool = False
+    """Packages were allowed to run scripts of theirs while they were installed."""
+    notes: tuple[str, ...] = ()
+
+
 class BuildFacts:
     """How the image was built. Paths are relative to the context, ``/``-separated."""
 
@@ -206,6 +227,7 @@ class BuildFacts:
     """``PATH: why`` of what was not sent (links that leave the context, sockets, devices)."""
     network: str = "default"
 
+    source: SourceFacts | None = None
 
 @dataclass(frozen=True)
 class ImageFacts:

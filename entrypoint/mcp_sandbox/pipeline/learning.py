@@ -23,7 +23,7 @@ from mcp_sandbox.model import (
     ScannerRun,
 )
 from mcp_sandbox.model.locked import Baseline
-from mcp_sandbox.pipeline import comparing
+from mcp_sandbox.pipeline import comparing, sourcing
 from mcp_sandbox.pipeline.results import Results
 from mcp_sandbox.pipeline.running import Held, Observer, Tools
 from mcp_sandbox.pipeline.scanning import Scanning
@@ -103,6 +103,8 @@ class Learned:
             scanners_requested=self.scanners_requested,
             definitions=self.definitions,
             left_out=tuple(self.held.left_out),
+            reached=self.held.reached,
+            oauth=self.held.oauth,
         )
 
 
@@ -151,6 +153,8 @@ class Learning:
 
     def _image(self, store: ImageStore) -> ImageFacts:
         settings = self.settings
+        if settings.context is None and settings.source is not None:
+            return sourcing.image(store, settings, self.environment)
         if settings.context is None:
             return store.take(settings.image or "")
         return store.build(
@@ -295,7 +299,8 @@ def base_image(
     Its results are kept nowhere. An image that cannot be run whole is a baseline that nobody knows.
     """
     reference = settings.baseline_image or ""
-    other = {"context": None, "dockerfile": None, "image": reference, "scanners": ()}
+    unset = dict.fromkeys(("context", "dockerfile", "source"))
+    other = {**unset, "image": reference, "scanners": ()}
     settings = settings.model_copy(update=other)
     learned = Learned()
     with interrupts.temporary_folder("mcp-sandbox-base-") as folder:

@@ -14,6 +14,7 @@ from mcp_sandbox.report import json as report_json
 from mcp_sandbox.report import markdown, sarif
 from mcp_sandbox.scanners import dockerfile, dockerfile_rules, semgrep
 from mcp_sandbox.settings import Settings
+from mcp_sandbox.sources import names as source_names
 
 _ID = re.compile(r"(?:sha256:)?[0-9a-f]{12,64}")
 
@@ -59,6 +60,9 @@ def category(settings: Settings) -> str:
     The folder within its repository, the repository's name for a server at its root, an image's
     name without tag and digest (``image`` for one with an id only): equal from commit to commit.
     """
+    if settings.source is not None:
+        source = source_names.parse(settings.source)
+        return f"mcp-sandbox/{source.kind}/{source.name}"
     if settings.context is None:
         name = (settings.image or "").partition("@")[0]
         if not name or _ID.fullmatch(name):

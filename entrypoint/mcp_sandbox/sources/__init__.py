@@ -1,0 +1,1 @@
+"""Servers that are no image: packages, bundles and repositories, and how one is made of them."""
