@@ -196,7 +196,6 @@ REPRODUCTION_IMAGE = "mcp-server-under-test"
 
 
 @dataclass(frozen=True)
-@dataclass(frozen=True)
 class SourceFacts:
     """What the server was taken from, where that is neither an image nor a folder."""
 
@@ -217,6 +216,7 @@ class SourceFacts:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
 class BuildFacts:
     """How the image was built. Paths are relative to the context, ``/``-separated."""
 
@@ -226,8 +226,8 @@ class BuildFacts:
     left_out: tuple[str, ...] = ()
     """``PATH: why`` of what was not sent (links that leave the context, sockets, devices)."""
     network: str = "default"
-
     source: SourceFacts | None = None
+
 
 @dataclass(frozen=True)
 class ImageFacts:
