@@ -74,6 +74,24 @@ def parse_assignment(value: str) -> str:
     return value
 
 
+def parse_header(value: str) -> str:
+    """Check one ``NAME=VALUE`` that becomes ``NAME: VALUE``."""
+    name, equals, text = value.partition("=")
+    if not equals or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", name):
+        raise ValueError("expected NAME=VALUE with the name of a header")
+    if name.lower() in _OURS or name.lower().startswith("mcp-"):
+        raise ValueError(f"the header {name} is set by the prober itself")
+    if not re.fullmatch(r"[\x20-\x7e]{1,8192}", text) or text != text.strip():
+        raise ValueError("a header's value is printable ASCII, with no space at its ends")
+    return value
+
+
+_OURS = frozenset(
+    {"accept", "accept-encoding", "connection", "content-length", "content-type", "host", "origin"}
+    | {"te", "trailer", "transfer-encoding", "upgrade", "user-agent"}
+)
+
+
 def parse_commit(value: str) -> str:
     """Check the full id of a commit; empty stands for none."""
     if value and not re.fullmatch(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", value):
@@ -91,6 +109,7 @@ def parse_list(value: object) -> object:
 
 Size = Annotated[int, BeforeValidator(parse_size)]
 Assignment = Annotated[str, BeforeValidator(parse_assignment)]
+HttpHeader = Annotated[str, AfterValidator(parse_header)]
 Commit = Annotated[str, AfterValidator(parse_commit)]
 
 
@@ -101,25 +120,6 @@ class Settings(BaseModel):
 
     context: Path | None = Field(None, description="Folder with the server's Dockerfile.")
     image: str | None = Field(None, description="Scan this image instead of building one.")
-    dockerfile: Path | None = Field(
-        None, description="Dockerfile to build, relative to the context (default: Dockerfile)."
-    )
-    build_network: Literal["default", "none"] = Field(
-        "default", description="Network of the build's RUN steps."
-    )
-    build_timeout: int = Field(1200, ge=1, le=7200, description="Seconds the build may take.")
-    out: Path = Field(
-        Path("mcp-sandbox-report"),
-        description="Folder for report.json, results.sarif, results-full.sarif, summary.md.",
-    )
-    transport: Transport = Field(
-        Transport.AUTO,
-        description="How to speak to the server: over its standard streams, by streamable `http`, "
-        "by the older `sse`; `auto` takes what answers first.",
-    )
-    network: Network = Field(
-        Network.SINK,
-        description="The server's network: `sink` answers every address, forwards nothing and "
     source: str | None = Field(
         None,
         description="Package, bundle or repository to scan, instead of an image: "
@@ -145,6 +145,25 @@ class Settings(BaseModel):
         False,
         description="Let the scripts of npm packages run while their image is built.",
     )
+    dockerfile: Path | None = Field(
+        None, description="Dockerfile to build, relative to the context (default: Dockerfile)."
+    )
+    build_network: Literal["default", "none"] = Field(
+        "default", description="Network of the build's RUN steps."
+    )
+    build_timeout: int = Field(1200, ge=1, le=7200, description="Seconds the build may take.")
+    out: Path = Field(
+        Path("mcp-sandbox-report"),
+        description="Folder for report.json, results.sarif, results-full.sarif, summary.md.",
+    )
+    transport: Transport = Field(
+        Transport.AUTO,
+        description="How to speak to the server: over its standard streams, by streamable `http`, "
+        "by the older `sse`; `auto` takes what answers first.",
+    )
+    network: Network = Field(
+        Network.SINK,
+        description="The server's network: `sink` answers every address, forwards nothing and "
         "writes it down; `none` has no route at all.",
     )
     allow: tuple[str, ...] = Field(
@@ -160,6 +179,11 @@ class Settings(BaseModel):
     jobs: int = Field(2, ge=1, le=64, description="Containers of the server that work at once.")
     env: tuple[Assignment, ...] = Field(
         (), description="NAME=VALUE for the server's environment; may be repeated."
+    )
+    http_header: tuple[HttpHeader, ...] = Field(
+        (),
+        description="NAME=VALUE of a header that goes with every request to a server that speaks "
+        "MCP over HTTP, such as a token that it wants; may be repeated.",
     )
     fail_below: float = Field(
         0, ge=0, le=100, description="Fail the gate when the score is below this."
@@ -264,6 +288,7 @@ class Settings(BaseModel):
             )
         if self.image is not None and self.dockerfile is not None:
             raise ValueError("--dockerfile goes with a folder, not with --image")
+        self._of_source()
         for image in (self.image, self.baseline_image):
             if image is not None and (not image or image.startswith("-")):
                 raise ValueError(f"{image!r} is no image reference")
@@ -277,6 +302,23 @@ class Settings(BaseModel):
         return self
 
     @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """The headers of ``http_header``, as (name, value)."""
+        return tuple(
+            (name, value) for name, _, value in (h.partition("=") for h in self.http_header)
+        )
+
+    def _of_source(self) -> None:
+        """Raise ``ValueError`` for what does not go with the source, or with none."""
+        kind = None if self.source is None else source_names.parse(self.source).kind
+        packages = {source_names.Kind.PYPI, source_names.Kind.NPM, source_names.Kind.BUNDLE}
+        if self.dockerfile is not None and kind in packages:
+            raise ValueError("--dockerfile goes with a folder or a repository, not with a package")
+        for name in ("entry_point", "constraint", "system_packages", "install_scripts"):
+            if getattr(self, name) and kind not in packages:
+                raise ValueError(f"{option(name)} goes with a package")
+
+    @property
     def limits(self) -> Limits:
         """The server container's limits."""
         return Limits(memory=self.memory, cpus=self.cpus, pids=self.pids)
@@ -288,7 +330,6 @@ def option(name: str) -> str:
 
 
 def shown_default(name: str) -> str:
-        self._of_source()
     """A setting's default as one would type it; empty when there is none."""
     default = Settings.model_fields[name].default
     if default is None or default in {(), ""}:
@@ -320,6 +361,6 @@ def load(values: dict[str, Any]) -> Settings:
         text = first["msg"].removeprefix("Value error, ")
         if not name:
             raise BadInput(f"{text[0].upper()}{text[1:]}.") from error
-        # What follows --env may be a secret.
-        given = "" if name == "env" else f" {str(first['input'])[:100]}"
+        # What follows these may be a secret.
+        given = "" if name in {"env", "http_header"} else f" {str(first['input'])[:100]}"
         raise BadInput(f"{option(name)}{given}: {text[0].lower()}{text[1:]}.") from error
