@@ -1,0 +1,83 @@
+"""Settings that a file names, with or without a value, as what the server needs."""
+
+from __future__ import annotations
+
+import re
+
+from mcp_sandbox.launch import kinds, secrets
+from mcp_sandbox.launch.dangers import Found
+from mcp_sandbox.launch.reading import File
+from mcp_sandbox.model.launch import Danger, DangerKind, Needed, SettingKind, Where
+
+_FORMATS = {
+    "number": SettingKind.NUMBER,
+    "integer": SettingKind.NUMBER,
+    "boolean": SettingKind.BOOLEAN,
+    "filepath": SettingKind.FILE,
+    "file": SettingKind.FILE,
+    "directory": SettingKind.FOLDER,
+    "uri": SettingKind.URL,
+    "url": SettingKind.URL,
+    "email": SettingKind.EMAIL,
+    "password": SettingKind.SECRET,
+}
+"""What the formats say for themselves -> what it is; ``string`` says nothing."""
+_WAITS = re.compile(
+    r"(?i)\s*|.*\$\{?[\w:.-]{1,100}\}?.*|.*\{\{?[^{}]*\}?\}.*|.*<[^<>]{0,100}>.*|\[.*\]|.*%\w+%.*"
+    r"|(?:.*[\W_])?your(?:[\W_].*|\w*)|.*(?:change[\W_]?me|replace[\W_]?(?:me|with)|place[\W_]?holder"
+    r"|path[\W_]to|x{4,}|\*{3,}|\.{3}).*"
+    r"|(?:sk|ghp|pat|key|token)[\W_]*\.*|/users/(?:username|you|me|user)\b.*|/absolute/.*"
+)
+
+
+def kind(name: str, format_: str = "", about: str = "", *, secret: bool = False) -> SettingKind:
+    """The kind of a setting, by what the file says of it, else by its name."""
+    if secret:
+        found = kinds.kind(name, about)
+        return found if found is SettingKind.DATABASE else SettingKind.SECRET
+    by_name = kinds.kind(name, about)
+    said = _FORMATS.get(format_.lower())
+    if said is SettingKind.FILE and by_name is SettingKind.FOLDER:
+        return by_name  # a path is a file's or a folder's
+    return said or by_name
+
+
+def waits(value: str) -> bool:
+    """Whether a value only stands for the one that the user has to fill in."""
+    return len(value) <= secrets.MAX_VALUE and _WAITS.fullmatch(value) is not None
+
+
+def variable(
+    file: File,
+    name: str,
+    value: str | None,
+    line: int,
+    *,
+    needed: Needed | None = None,
+) -> tuple[list[Needed], list[Danger]]:
+    """What becomes of one environment variable. ``value`` is ``None`` where only its name is given.
+
+    ``needed``: what else is known of it. A secret's value goes nowhere.
+    """
+    if not kinds.may_be_set(name):
+        if value is not None and not waits(value):
+            file.problem(line, f"sets {name[:60]}, which is not passed on")
+        return [], []
+    known = needed or Needed(name, Where.ENVIRONMENT, kinds.kind(name), file.at(line))
+    if value is None or waits(value):
+        return [known], []
+    if what := secrets.held(name, value):
+        # The scanner's own value takes its place: nobody's secret is used.
+        danger = Danger(f"{name}={secrets.MASK}", what, file.path, line, DangerKind.SECRET)
+        return [known], [danger]
+    if known.kind is SettingKind.SECRET:
+        return [known], []
+    fixed = Needed(
+        known.name, known.where, known.kind, known.source, known.required, value, known.choices
+    )
+    return [fixed], []
+
+
+def placed(found: Found, file: File, line: int) -> Danger:
+    """A dangerous part with its place."""
+    return Danger(found.option, found.why, file.path, line, found.kind)
