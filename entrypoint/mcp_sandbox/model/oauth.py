@@ -16,6 +16,8 @@ class Document:
     """0 when no answer came."""
     problem: str = ""
     """Why it is of no use; empty for a JSON object."""
+    about: str = ""
+    """The issuer that it was asked for; empty where none had been named."""
     fields: dict[str, Any] = field(default_factory=dict)
     """Those members that RFC 9728 and RFC 8414 name: texts of at most 2,048 characters, and lists
     of at most 64 of them."""
@@ -45,6 +47,8 @@ class OAuthFacts:
     """``WWW-Authenticate``, at most 1,024 characters."""
     metadata_url: str = ""
     """``resource_metadata`` in it."""
+    scope: str = ""
+    """``scope`` in it."""
     resource: tuple[Document, ...] = ()
     """Protected resource metadata (RFC 9728), each place that was asked, in order."""
     servers: tuple[Document, ...] = ()

@@ -12,7 +12,9 @@ from typing import Protocol
 from mcp_sandbox.model import (
     ContainerFacts,
     Listener,
+    OAuthFacts,
     Place,
+    Reached,
     Relaxation,
     Session,
     SessionEnd,
@@ -29,6 +31,7 @@ from mcp_sandbox.pipeline.results import Results
 from mcp_sandbox.planted import Matcher
 from mcp_sandbox.probe.conversation import Record
 from mcp_sandbox.probe.hostile import Targets
+from mcp_sandbox.probe.http import oauth
 from mcp_sandbox.probe.http.detect import Found, look
 from mcp_sandbox.probe.http.stream import HttpStream
 from mcp_sandbox.probe.plan import Plan
@@ -71,10 +74,14 @@ class Held:
     attempts: list[StartAttempt] = field(default_factory=list)
     sessions: list[Session] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    reached: Reached = field(default_factory=Reached)
+    oauth: OAuthFacts | None = None
 
 
 LOOK = 0.1
 """Seconds between two looks at what listens."""
+LOOKING = 12.0
+"""Seconds for one round through all places where a server may speak MCP."""
 
 RecordFor = Callable[[str], Record]
 """Opens the transcript file of one session by its name."""
@@ -130,6 +137,9 @@ class Running:
         Raises ``ServerNotStarted``, ``EngineFailed``, ``Stopped``.
         """
         tools.going_on()
+        self._begun = time.monotonic()
+        self.listened: frozenset[int] = frozenset()
+        """The ports that it listened on when its plan was done."""
         self.plan = plan
         self.relaxation = relaxation
         self.tracing = tracing
@@ -153,6 +163,7 @@ class Running:
                 agent=f"{plan.identity.name}/{plan.identity.version}",
                 call_timeout=max(settings.call_timeout, settings.start_timeout),
                 beneath=self._server.stream,
+                headers=settings.headers,
             )
         self._prober = Prober(
             self._http or self._server.stream,
@@ -163,24 +174,20 @@ class Running:
             progress=tools.observer.doing,
         )
 
+    @property
+    def seconds(self) -> float:
+        """Since it was started."""
+        return round(time.monotonic() - self._begun, 2)
+
     def open(self, seconds: float | None = None) -> bool:
         """Send the opening message. ``seconds``: what is left for the session by now."""
-        if self._http is not None:
-            self._wait_for_port()
+        if self._http is not None and self._tools.place is not None:
+            port = self._tools.place.port
+            self.await_ports(frozenset({port}), self._tools.settings.start_timeout)
         answered = self._prober.open(seconds)
         if answered:
             self._server.processes()
         return answered
-
-    def _wait_for_port(self) -> None:
-        """Until the server listens, has ended, or has had its time to start."""
-        place = self._tools.place
-        deadline = time.monotonic() + self._tools.settings.start_timeout
-        while place and time.monotonic() < deadline and not self._server.stream.ended:
-            self._tools.going_on()
-            if any(one.port == place.port for one in self._server.listeners()):
-                return
-            time.sleep(LOOK)
 
     def find(self, over: threading.Event, wanted: Transport) -> Found:
         """Look for MCP over HTTP until it is found, ``over`` is set, or the time to start is up."""
@@ -191,18 +198,49 @@ class Running:
             listeners = self._server.listeners()
             if listeners != seen:
                 seen = listeners
-                found = look(
-                    listeners,
-                    self._server.dial,
-                    self.plan.identity,
-                    wanted=wanted,
-                    printed=self._server.printed(),
-                    deadline=deadline,
-                )
+                found = self._ask(listeners, wanted, deadline)
                 if found.place is not None:
                     return found
             over.wait(LOOK)
         return found
+
+    def ports(self) -> frozenset[int]:
+        """The ports that it listens on now."""
+        return frozenset(one.port for one in self._server.listeners())
+
+    def await_ports(self, ports: frozenset[int], seconds: float) -> None:
+        """Wait until it listens on all of them; so many seconds, or until it has ended."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not self._server.stream.ended:
+            self._tools.going_on()
+            if ports <= self.ports():
+                return
+            time.sleep(LOOK)
+
+    def look_once(self, wanted: Transport) -> Found:
+        """Ask what listens now, once."""
+        return self._ask(self._server.listeners(), wanted, time.monotonic() + LOOKING)
+
+    def _ask(self, listeners: tuple[Listener, ...], wanted: Transport, deadline: float) -> Found:
+        return look(
+            listeners,
+            self._server.dial,
+            self.plan.identity,
+            wanted=wanted,
+            printed=self._server.printed(),
+            deadline=deadline,
+            headers=self._tools.settings.headers,
+        )
+
+    def oauth(self, place: Place) -> OAuthFacts:
+        """Read what the server says of who may call it at a place."""
+        return oauth.read(
+            place,
+            self._server.dial,
+            self.plan.identity,
+            mask=self._tools.matcher.mask,
+            deadline=time.monotonic() + oauth.READING,
+        )
 
     def let_go(self) -> None:
         """End the conversation over the standard streams, whoever is in it."""
@@ -223,6 +261,7 @@ class Running:
             if self._prober.answered:
                 self._tools.observer.phase(f"probe: {self.plan.role}")
                 self._prober.work()
+                self.listened = self.ports()
             session = self.close()
         held.sessions.append(session)
         return session.transcript

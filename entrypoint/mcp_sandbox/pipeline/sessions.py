@@ -2,7 +2,8 @@
 
 Four conversations, each with containers of its own so that none contaminates another: *main* does
 the whole plan under the tracer, *untraced* does the same with nothing watching, *identity* lists
-again under another client name, and one more speaks the other era. ``--jobs`` of them are held at
+again under another client name, and one more speaks the other era. A server that listens is looked
+at from its network too (``around``). ``--jobs`` of them are held at
 once; calls within one are sequential. What the tracer inside a container was not shown is done once
 more under one outside it. A session that the server breaks off is continued in a fresh
 container, a bounded number of times.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import replace
@@ -25,6 +27,7 @@ from mcp_sandbox.model import (
     Transcript,
 )
 from mcp_sandbox.pipeline import witnessing
+from mcp_sandbox.pipeline.around import Around
 from mcp_sandbox.pipeline.plans import MAIN, OTHER, Plans
 from mcp_sandbox.pipeline.running import Held, Running, Tools, Unobserved
 from mcp_sandbox.pipeline.starting import start_main
@@ -55,14 +58,26 @@ def hold(tools: Tools, held: Held) -> None:
     untraced = _Chain(
         beside, plans, replace(main.plan, role="untraced"), main.relaxation, Tracing.NONE
     )
-    chains = [
+    chains: list[_Chain | Around] = [
         first,
         untraced,
         _Chain(beside, plans, another, main.relaxation),
         _Chain(beside, plans, second_era, main.relaxation),
     ]
+    around: Around | None = None
+    with main.keeping(held):
+        ports = main.ports()
+    if ports:
+        around = Around(beside, plans, main.plan, main.relaxation, ports)
+        chains.append(around)
     _hold_at_once(tools, chains, held)
-    if blind := [chain for chain in chains if chain.blind]:
+    if around is None and main.listened:
+        # It began to listen while it was called.
+        around = Around(beside, plans, main.plan, main.relaxation, main.listened)
+        _hold_at_once(tools, [around], held)
+    if around is not None:
+        held.reached, held.oauth = around.told(held.reached), around.oauth
+    if blind := [one for one in chains if isinstance(one, _Chain) and one.blind]:
         tools.observer.phase("trace from outside")
         again = {id(chain): chain.from_outside() for chain in blind}
         _hold_at_once(tools, list(again.values()), held)
@@ -149,7 +164,7 @@ class _Chain:
             )
 
 
-def _hold_at_once(tools: Tools, chains: list[_Chain], held: Held) -> None:
+def _hold_at_once(tools: Tools, chains: Sequence[_Chain | Around], held: Held) -> None:
     """Hold chains, ``--jobs`` at once; what they bring is in their order, not in time's."""
     futures: list[Future[None]] = [Future() for _ in chains]
     waiting = deque(zip(chains, futures, strict=True))

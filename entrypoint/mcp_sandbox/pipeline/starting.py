@@ -7,6 +7,7 @@ limit less; one that refuses the handshake is asked in the other era.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from mcp_sandbox.model import (
     Era,
     ImageFacts,
     Place,
+    Reached,
     Relaxation,
     Session,
     SessionEnd,
@@ -28,6 +30,11 @@ from mcp_sandbox.probe.http.detect import Found
 from mcp_sandbox.sandbox import LADDER
 from mcp_sandbox.settings import Settings
 
+GRACE = 1.0
+"""Seconds that a server which speaks MCP over HTTP has left to answer over its standard streams:
+one that does both is spoken to over these, whichever of them was quicker."""
+MAX_ASKED = 200
+"""Places that were tried and are told of."""
 LAST_LINES = 10
 """Lines of standard error shown when the server did not start."""
 
@@ -41,6 +48,8 @@ def start_main(tools: Tools, held: Held, plans: Plans) -> Running | None:
     Only a server that ends by itself is started again with a limit relaxed: one that stays and says
     nothing lacks no resource. One that refuses the handshake is asked in the other era.
     """
+    begun = time.monotonic()
+    asked: tuple[str, ...] = ()
     era = Era.HANDSHAKE
     ladder = iter(LADDER)
     relaxation = next(ladder)
@@ -61,20 +70,30 @@ def start_main(tools: Tools, held: Held, plans: Plans) -> Running | None:
             continue
         with running.keeping(held):
             answered, found = _opened(tools, running)
+            asked += found.asked
+            if not answered and found.place is None and found.locked is not None:
+                held.oauth = running.oauth(found.locked)
         if found.place is not None and not answered:
             # From the start, in a container that nobody has asked anything yet.
             running.close()
             outcome = f"speaks MCP over {found.place.transport} at {_where(found.place)}"
-            held.attempts.append(StartAttempt(relaxation, outcome))
+            held.attempts.append(StartAttempt(relaxation, outcome, seconds=running.seconds))
             plans.tools = replace(tools, place=found.place)
             continue
         if answered:
-            held.attempts.append(StartAttempt(relaxation, "answered"))
+            held.attempts.append(StartAttempt(relaxation, "answered", seconds=running.seconds))
+            held.reached = Reached(
+                tools.place.transport if tools.place else Transport.STDIO,
+                tools.place,
+                round(time.monotonic() - begun, 2),
+                asked[:MAX_ASKED],
+            )
             return running
+        seconds = running.seconds
         with running.keeping(held):
             session = running.close()
         ended = session.transcript.end
-        held.attempts.append(_failed(relaxation, session))
+        held.attempts.append(replace(_failed(relaxation, session, found), seconds=seconds))
         if ended is SessionEnd.REFUSED and era is Era.HANDSHAKE:
             era = Era.STATELESS
             continue
@@ -99,7 +118,7 @@ def _opened(tools: Tools, running: Running) -> tuple[bool, Found]:
 
     def search() -> Found:
         found = running.find(over, wanted)
-        if found.place is not None:
+        if found.place is not None and not over.wait(GRACE):
             running.let_go()
         return found
 
@@ -115,9 +134,13 @@ def _where(place: Place) -> str:
     return f"port {place.port}, {place.path}"
 
 
-def _failed(relaxation: Relaxation, session: Session) -> StartAttempt:
+def _failed(relaxation: Relaxation, session: Session, found: Found) -> StartAttempt:
     transcript, container = session.transcript, session.container
     outcome = f"{transcript.end.value}: {transcript.end_detail}".strip(": ")
+    if transcript.end is SessionEnd.COMPLETED:  # over HTTP alone: nothing was opened
+        outcome = f"{SessionEnd.NEVER_ANSWERED.value}: {found.why[:200]}"
+    if found.locked is not None:
+        outcome = f"needs credentials: {found.why[:200]}"
     if container.oom_killed:
         outcome = "out of memory"
     return StartAttempt(relaxation, outcome, container.exit_code, container.stderr)
@@ -136,7 +159,14 @@ def unanswered(
     end = held.sessions[-1].transcript.end if held.sessions else None
     detail = "\n".join(last.stderr.rstrip().splitlines()[-LAST_LINES:])
     way_out = ""
-    if end is None:
+    if held.oauth is not None and held.oauth.locked:
+        where, status = f"port {held.oauth.port}, {held.oauth.path}", held.oauth.status
+        what = f"The server needs credentials: at {where} it answers {status} without a token"
+        way_out = (
+            "Give it one with --http-header Authorization='Bearer …', or have it started without "
+            "authentication, with --env or arguments after `--`."
+        )
+    elif end is None:
         what = "The engine could not start the server"
         detail = last.outcome.removeprefix("not started: ")
         way_out = "Check the image's ENTRYPOINT and CMD, or name its command after `--`."

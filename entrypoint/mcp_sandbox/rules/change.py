@@ -15,6 +15,7 @@ from mcp_sandbox.model import (
     RiskClass,
     RuleInfo,
     Session,
+    Transport,
 )
 from mcp_sandbox.rules.context import Context, compact
 from mcp_sandbox.rules.registry import Hit, rule
@@ -156,12 +157,12 @@ def identity_dependent(context: Context) -> Iterator[Hit]:
         subject
         for one, other in combinations(context.sessions, 2)
         if _alike(one, other) and one.transcript.identity == other.transcript.identity
-        for subject, *_ in _differences(context, one, other)
+        for subject, *_ in differences(context, one, other)
     }
     for one, other in combinations(context.sessions, 2):
         if not _alike(one, other) or one.transcript.identity == other.transcript.identity:
             continue
-        for subject, message, kind, class_ in _differences(context, one, other):
+        for subject, message, kind, class_ in differences(context, one, other):
             if subject not in unsteady:
                 names = one.transcript.identity.name, other.transcript.identity.name
                 yield Hit(
@@ -181,11 +182,18 @@ def _alike(one: Session, other: Session) -> bool:
     return (
         a.era is b.era
         and a.identity.capabilities == b.identity.capabilities
+        and transport(one) is transport(other)
         and one.container.relaxation is other.container.relaxation
     )
 
 
-def _differences(
+def transport(session: Session) -> Transport:
+    """What a conversation was held over."""
+    http = session.transcript.http
+    return http.place.transport if http else Transport.STDIO
+
+
+def differences(
     context: Context, one: Session, other: Session
 ) -> Iterator[tuple[str, str, ItemKind | None, RiskClass | None]]:
     """(subject, what differs, the list it stands in, class) between the first listings of two."""
@@ -225,7 +233,7 @@ def _differences(
 def era_difference(context: Context) -> Iterator[Hit]:
     """Names and descriptions that differ between eras."""
     for one, other in combinations(context.sessions, 2):
-        if one.transcript.era is other.transcript.era:
+        if one.transcript.era is other.transcript.era or transport(one) is not transport(other):
             continue
         for kind in _ADVERTISED:
             first = context.listed(one, kind, Moment.BEFORE)

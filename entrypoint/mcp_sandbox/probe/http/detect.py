@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from mcp_sandbox.model import Dial, Era, Identity, Listener, Place, Transport
 from mcp_sandbox.probe.eras import opening_request
 from mcp_sandbox.probe.http.events import TooManyFields
-from mcp_sandbox.probe.http.exchange import Broken, Exchange, Head, Request
+from mcp_sandbox.probe.http.exchange import Broken, Exchange, Head, Headers, Request
 from mcp_sandbox.probe.http.reading import endpoint, message
 from mcp_sandbox.probe.wire import encode
 
@@ -25,6 +25,7 @@ HOSTS = ("localhost", "127.0.0.1")
 QUESTION = 3.0
 """Seconds for one question."""
 MAX_PLACES = 24
+UNAUTHORIZED = 401
 _PRINTED = re.compile(rb"https?://[\w.\[\]:-]{1,255}?(?::(\d{1,5}))?(/[\w./-]{0,200})")
 _PATH = re.compile(rb"(?<![\w./:])(/(?:[\w-]{1,40}/){0,3}(?:mcp|sse)\b)")
 
@@ -36,7 +37,9 @@ class Found:
     place: Place | None
     why: str = ""
     asked: tuple[str, ...] = ()
-    """``METHOD PORT PATH: outcome``, in order."""
+    """``PORT PATH (HOST): outcome``, in order."""
+    locked: Place | None = None
+    """The first place that answers nobody without a token; ``None`` where one was found open."""
 
 
 def paths_in(printed: bytes) -> tuple[str, ...]:
@@ -54,30 +57,57 @@ def look(
     wanted: Transport,
     printed: bytes,
     deadline: float,
+    headers: Headers = (),
 ) -> Found:
-    """Ask every listener. ``wanted``: ``auto``, or the one transport that counts."""
+    """Ask every listener. ``wanted``: ``auto``, or the one transport that counts.
+
+    ``headers``: the user's own, sent with every question.
+    """
+    looking = _Looking(dial, identity, wanted, deadline, headers)
     asked: list[str] = []
-    best = ""
+    best, locked = "", None
     for port in sorted({one.port for one in listeners}):
-        candidates = list(dict.fromkeys((*paths_in(printed), *PATHS)))
-        for path in _growing(candidates):
-            for host in HOSTS:
-                if time.monotonic() > deadline:
-                    return Found(None, best or "there was no time to ask", tuple(asked))
-                place = Place(Transport.HTTP, port, path, host)
-                answer = _ask(place, dial, identity, wanted, deadline)
-                asked.append(f"{port} {path} ({host}): {answer.said}")
-                if answer.place is not None:
-                    return Found(answer.place, asked=tuple(asked))
-                if answer.moved:
-                    candidates.insert(candidates.index(path) + 1, answer.moved)
-                if answer.mcp:
-                    best = f"port {port}{path}: {answer.said}"
-                if not answer.other_host:
-                    break
+        for place, answer in _port(port, looking, paths_in(printed)):
+            asked.append(f"{port} {place.path} ({place.host}): {answer.said}")
+            if answer.place is not None:
+                return Found(answer.place, asked=tuple(asked))
+            locked = locked or answer.locked
+            if answer.mcp:
+                best = f"port {port}{place.path}: {answer.said}"
+        if time.monotonic() > deadline:
+            return Found(None, best or "there was no time to ask", tuple(asked), locked)
+    return Found(None, best or (asked[-1] if asked else "nothing listens"), tuple(asked), locked)
+
+
+@dataclass(frozen=True)
+class _Looking:
+    """What all questions of one look have in common."""
+
+    dial: Dial
+    identity: Identity
+    wanted: Transport
+    deadline: float
+    headers: Headers
+
+
+def _port(
+    port: int, looking: _Looking, printed: tuple[str, ...]
+) -> Iterator[tuple[Place, _Answer]]:
+    """Ask one port at place after place; whoever has seen enough stops."""
+    candidates = list(dict.fromkeys((*printed, *PATHS)))
+    for path in _growing(candidates):
+        for host in HOSTS:
+            if time.monotonic() > looking.deadline:
+                return
+            place = Place(Transport.HTTP, port, path, host)
+            answer = _ask(place, looking)
+            yield place, answer
             if answer.gone:
+                return
+            if answer.moved:
+                candidates.insert(candidates.index(path) + 1, answer.moved)
+            if not answer.other_host:
                 break
-    return Found(None, best or (asked[-1] if asked else "nothing listens"), tuple(asked))
 
 
 def _growing(candidates: list[str]) -> Iterator[str]:
@@ -103,26 +133,28 @@ class _Answer:
     """Another ``Host`` may be welcome."""
     gone: bool = False
     """The port speaks no HTTP at all."""
+    locked: Place | None = None
+    """It answers nobody without a token."""
 
 
-def _ask(
-    place: Place, dial: Dial, identity: Identity, wanted: Transport, deadline: float
-) -> _Answer:
+def _ask(place: Place, looking: _Looking) -> _Answer:
+    dial, wanted, deadline, own = looking.dial, looking.wanted, looking.deadline, looking.headers
     posted = _Answer("not asked")
     if wanted in {Transport.AUTO, Transport.HTTP}:
         for era in (Era.HANDSHAKE, Era.STATELESS):
-            posted = _question(place, dial, _opening(place, era, identity), deadline)
+            posted = _question(place, dial, opening(place, era, looking.identity, own), deadline)
             if posted.place or posted.gone or not posted.mcp:
                 break
         if posted.place or posted.gone or wanted is Transport.HTTP or posted.moved:
             return posted
-    headers = (("Host", f"{place.host}:{place.port}"), ("Accept", "text/event-stream"))
+    headers = (("Host", f"{place.host}:{place.port}"), ("Accept", "text/event-stream"), *own)
     older = Place(Transport.SSE, place.port, place.path, place.host)
     got = _question(older, dial, Request("GET", place.path, headers), deadline)
     return got if got.place or wanted is Transport.SSE or not posted.mcp else posted
 
 
-def _opening(place: Place, era: Era, identity: Identity) -> Request:
+def opening(place: Place, era: Era, identity: Identity, own: Headers = ()) -> Request:
+    """The opening request of an era, as a client would make it. ``own``: further headers."""
     method, params = opening_request(era, identity)
     headers = [
         ("Host", f"{place.host}:{place.port}"),
@@ -134,7 +166,7 @@ def _opening(place: Place, era: Era, identity: Identity) -> Request:
         version = params["_meta"]["io.modelcontextprotocol/protocolVersion"]
         headers += [("Mcp-Method", method), ("MCP-Protocol-Version", version)]
     line = encode({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-    return Request("POST", place.path, tuple(headers), line)
+    return Request("POST", place.path, (*headers, *own), line)
 
 
 def _question(place: Place, dial: Dial, request: Request, deadline: float) -> _Answer:
@@ -159,26 +191,42 @@ def _judged(  # noqa: PLR0911 - one per kind of answer
 ) -> _Answer:
     said = f"status {head.status}"
     if 300 <= head.status < 400:  # noqa: PLR2004
-        to = urlsplit(head.get("location"))
-        here = to.hostname in {None, *HOSTS} and to.port in {None, place.port}
-        return _Answer(f"{said} to {head.get('location')[:100]}", moved=to.path if here else "")
+        to = head.get("location")[:2048]
+        return _Answer(f"{said} to {to[:100]}", moved=_path_here(to, place.port))
     if place.transport is Transport.SSE:
         streams = head.status == 200 and head.media_type == "text/event-stream"  # noqa: PLR2004
         if streams and endpoint(exchange, until):
             return _Answer("an endpoint event", place)
-        return _Answer(said, other_host=head.status in {400, 403, 421})
+        unknown = place if head.status == UNAUTHORIZED else None
+        return _Answer(said, other_host=head.status in {400, 403, 421}, locked=unknown)
     if answer := message(exchange, head, until):
         if "result" in answer:
             return _Answer("an answer in MCP", place)
         error = answer.get("error")
         words = error.get("message", "") if isinstance(error, dict) else ""
         return _Answer(
-            f"{said}: {str(words)[:100]}", mcp=True, other_host=head.status in {403, 421}
+            f"{said}: {str(words)[:100]}",
+            mcp=True,
+            other_host=head.status in {403, 421},
+            locked=place if head.status == UNAUTHORIZED else None,
         )
     if head.status in {401, 403}:
+        challenge = head.get("www-authenticate")
+        wants_token = head.status == UNAUTHORIZED or bool(challenge)
         return _Answer(
-            f"{said}, {head.get('www-authenticate')[:100] or 'no way to authenticate named'}",
-            mcp=head.status == 401,  # noqa: PLR2004
+            f"{said}, {challenge[:100] or 'no way to authenticate named'}",
+            mcp=wants_token,
             other_host=head.status == 403,  # noqa: PLR2004
+            locked=place if wants_token else None,
         )
     return _Answer(said, other_host=head.status in {400, 421})
+
+
+def _path_here(url: str, port: int) -> str:
+    """The path of a URL on the same origin; empty for any other, and for what is no URL."""
+    try:
+        to = urlsplit(url)
+        here = to.hostname in {None, *HOSTS} and to.port in {None, port}
+    except ValueError:
+        return ""
+    return to.path if here and to.path.startswith("/") else ""

@@ -6,6 +6,7 @@ import json
 
 from mcp_sandbox.model import Era, Json, Place
 from mcp_sandbox.probe.http.exchange import Head, Headers, Request
+from mcp_sandbox.probe.http.params import ParamHeaders, header
 
 SESSION_ID = "mcp-session-id"
 JSON = "application/json"
@@ -18,11 +19,16 @@ _NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 class Requests:
     """Makes the requests of one conversation, and keeps what later ones have to repeat."""
 
-    def __init__(self, place: Place, era: Era, agent: str) -> None:
-        """``agent``: the client's name and version, as ``User-Agent`` has them."""
+    def __init__(self, place: Place, era: Era, agent: str, own: Headers = ()) -> None:
+        """``agent``: the client's name and version, as ``User-Agent`` has them.
+
+        ``own``: headers of the user's, sent with every request.
+        """
         self._place = place
         self._era = era
         self._agent = agent
+        self._own = own
+        self._params: ParamHeaders | None = None
         self.post_to = place.path
         self.session = ""
         """``Mcp-Session-Id`` as the server gave it."""
@@ -56,16 +62,21 @@ class Requests:
             headers.append(("Mcp-Session-Id", self.session))
         if self._era is Era.STATELESS and message:
             headers += mirrored(message)
+            if self._params is not None:
+                headers += self._params.of(message)
         elif self.version:
             headers.append(("MCP-Protocol-Version", self.version))
-        return tuple(headers)
+        return (*headers, *self._own)
 
     def opened(self, head: Head) -> None:
         """Keep the session that the answer to the opening message gives."""
         self.session = head.get(SESSION_ID)[:MAX_SESSION_ID]
 
     def look(self, message: dict[str, Json], body: bytes) -> None:
-        """Keep the version that was agreed on, where ``body`` answers the opening message."""
+        """Keep what an answer says of later requests: the version, the headers of a tool."""
+        if self._era is Era.STATELESS and message.get("method") == "tools/list":
+            self._params = self._params or ParamHeaders()
+            self._params.learn(body)
         if message.get("method") == "initialize" and not self.version:
             try:
                 answer = json.loads(body)
@@ -78,14 +89,11 @@ class Requests:
 
 def mirrored(message: dict[str, Json]) -> list[tuple[str, str]]:
     """What of a stateless request its headers repeat (2026-07-28, transports)."""
-    # Imported where it is used: it takes longer than all the rest.
-    from mcp.shared.inbound import encode_header_value  # noqa: PLC0415
-
     method, params = str(message.get("method", "")), message.get("params") or {}
     meta = params.get("_meta", {}) if isinstance(params, dict) else {}
     found = [("Mcp-Method", method)] if method else []
     if version := meta.get("io.modelcontextprotocol/protocolVersion"):
         found.append(("MCP-Protocol-Version", str(version)))
     if name := params.get(_NAMED.get(method, "")):
-        found.append(("Mcp-Name", encode_header_value(str(name))))
+        found += header("Mcp-Name", str(name))
     return found

@@ -33,7 +33,7 @@ from mcp_sandbox.model import (
 from mcp_sandbox.probe.http.answers import Answers
 from mcp_sandbox.probe.http.connections import Connections
 from mcp_sandbox.probe.http.events import TooManyFields
-from mcp_sandbox.probe.http.exchange import Broken
+from mcp_sandbox.probe.http.exchange import Broken, Headers
 from mcp_sandbox.probe.http.requests import Requests
 from mcp_sandbox.probe.http.seen import Seen
 from mcp_sandbox.probe.http.unasked import Unasked
@@ -62,8 +62,11 @@ class HttpStream:
         agent: str,
         call_timeout: float,
         beneath: ByteStream | None = None,
+        headers: Headers = (),
     ) -> None:
         """``agent``: the client's name and version, as ``User-Agent`` has them.
+
+        ``headers``: the user's own, sent with every request.
 
         ``beneath``: the streams of the container; what the server prints is drained, and its end
         is the end of the conversation.
@@ -78,7 +81,7 @@ class HttpStream:
         self._replies: queue.Queue[bytes] = queue.Queue(MAX_SENT)
         self._seen = Seen(place)
         self._connections = Connections(place.port, dial)
-        self._requests = Requests(place, era, agent)
+        self._requests = Requests(place, era, agent, headers)
         self._answers = Answers(
             place,
             era,
