@@ -63,7 +63,10 @@ _READ = re.compile(
 """Code that reads a variable, as a traceback shows it."""
 _MAX_CODE = 300
 """Characters of a line that is believed to be one of source code."""
-_HELPERS = frozenset({"--help", "--version", "--usage", "--env", "--env-file", "--experimental"})
+_HELPERS = frozenset(
+    ["--help", "--version", "--usage", "--env", "--env-file", "--experimental", "--stdio"]
+    + ["--node-ipc", "--socket", "--debug", "--verbose"]
+)
 
 _QUOTED = re.compile(r"[\"'`]([A-Za-z][\w-]{0,60})[\"'`]")
 _WORDS = re.compile(r"[A-Za-z][\w-]{0,60}")

@@ -153,6 +153,8 @@ class StartReason(StrEnum):
     NEEDS_WRITABLE_FOLDER = "needs a writable folder"
     NEEDS_MEMORY = "needs more memory"
     CRASHED_AT_IMPORT = "crashed at import"
+    NEEDS_CREDENTIALS = "needs credentials"
+    """It speaks MCP over HTTP, to whom it knows."""
     WRONG_TRANSPORT = "wrong transport"
     ANOTHER_PROTOCOL = "spoke another protocol"
     PRINTED_TO_STDOUT = "printed to standard output"

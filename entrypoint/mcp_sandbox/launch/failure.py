@@ -1,0 +1,389 @@
+"""Why a server did not start: one reason of a closed list, a sentence, and the way out.
+
+A pure function of what one start left behind. Text of the server decides between reasons only; it
+is bounded, and what is quoted of it is short. The order of the questions is that of certainty: what
+the engine and the kernel say comes before what the server says, and what the server says before
+what can only be told from its silence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mcp_sandbox.launch import help as usage
+from mcp_sandbox.launch import needs
+from mcp_sandbox.model import Listener, SessionEnd, Transport
+from mcp_sandbox.model.launch import Needed, StartReason, Where
+
+KILLED = 137
+"""Exit code of a process that got SIGKILL."""
+QUOTED = 200
+MAX_NAMED = 6
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "riscv64": "riscv64"}
+"""The engine's name for its machine -> the images' name."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one start that was not answered left behind."""
+
+    end: SessionEnd | None
+    """``None``: the engine could not start it."""
+    detail: str = ""
+    """The engine's words, or how the conversation ended."""
+    exit_code: int | None = None
+    oom_killed: bool = False
+    stderr: str = ""
+    stdout: str = ""
+    """The beginning of what it printed that was no message, as the breaches hold it."""
+    listeners: tuple[Listener, ...] = ()
+    found: str = ""
+    """What was found where it listens."""
+    needs_credentials: bool = False
+    """It listens, and answers only whom it knows."""
+    wanted: Transport = Transport.AUTO
+    hosts: tuple[str, ...] = ()
+    """Hosts that it asked the network for."""
+    image_architecture: str = ""
+    machine: str = ""
+    """The engine's architecture, in the engine's words."""
+    start_timeout: float = 30.0
+    memory: int = 0
+    """Its limit in bytes; 0 when it is not known."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why it did not start."""
+
+    reason: StartReason
+    what: str
+    """A clause without its full stop."""
+    way_out: str
+    needed: tuple[Needed, ...] = ()
+    """Settings that it says it lacks."""
+
+    @property
+    def outcome(self) -> str:
+        """The reason with the settings' names: the same for two runs of one image."""
+        names = ", ".join(one.name for one in self.needed[:MAX_NAMED])
+        missing = self.reason is StartReason.MISSING_SETTING and names
+        return f"{self.reason.value}: {names}" if missing else self.reason.value
+
+
+def _words(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns), re.IGNORECASE)
+
+
+_EXEC_FORMAT = _words(r"exec format error", r"cannot execute binary file")
+_NO_PROGRAM = _words(
+    r"executable file not found",
+    r"exec:? .{0,200}(?:no such file|permission denied|not a directory)",
+    r"no such file or directory: unknown",
+    r"permission denied: unknown",
+    r"^\S{0,80}sh: (?:line )?\d*:? ?\S{1,200}: (?:command )?not found",
+    r"env: .{1,100}: No such file or directory",
+    r"can't open file '[^']{1,200}'",
+    r"Unable to access jarfile",
+)
+_MEMORY = _words(
+    r"JavaScript heap out of memory",
+    r"^MemoryError\b",
+    r"OutOfMemoryError",
+    r"Cannot allocate memory",
+    r"\bENOMEM\b",
+    r"std::bad_alloc",
+    r"memory allocation of \d+ bytes failed",
+    r"runtime: out of memory",
+    r"Could not reserve enough space for .{0,40}heap",
+)
+_FOLDER = re.compile(
+    r"(?:Read-only file system|\bEROFS\b|Permission denied|\bEACCES\b|PermissionError"
+    r"|not writable|No space left on device|\bENOSPC\b|(?:cannot|unable to|failed to) create "
+    r"(?:the )?(?:log |cache |data )?(?:dir|folder|file))",
+    re.IGNORECASE,
+)
+_ABSOLUTE = re.compile(r"['\"`: ](/[\w.@+/-]{1,200})")
+_IMPORT = re.compile(
+    r"\bModuleNotFoundError\b|\bImportError\b|Cannot find (?:module|package)|ERR_MODULE_NOT_FOUND"
+    r"|ERR_REQUIRE_ESM|ERR_UNSUPPORTED_DIR_IMPORT|ERR_PACKAGE_PATH_NOT_EXPORTED|^\s*SyntaxError:"
+    r"|\bNoClassDefFoundError\b|\bClassNotFoundException\b|\bUnsupportedClassVersionError\b"
+    r"|error while loading shared libraries|version `GLIBC\w*_|symbol lookup error"
+    r"|Error loading shared library|Error relocating |\bDllNotFoundException\b|no main manifest"
+    r"|does not provide an export named|is not a constructor|cannot import name"
+)
+_NETWORK = re.compile(
+    r"\bENOTFOUND\b|\bEAI_AGAIN\b|\bECONNREFUSED\b|\bECONNRESET\b|\bETIMEDOUT\b|\bENETUNREACH\b"
+    r"|network is unreachable|name or service not known|name resolution|no such host"
+    r"|getaddrinfo|could not resolve|failed to resolve|fetch failed|socket hang up"
+    r"|connection refused|connection reset|connection timed out|ConnectError"
+    r"|connect(?:ion)? (?:attempts? )?failed"
+    r"|ConnectionError|SSLError|SSLEOFError|certificate verify failed|self[- ]signed certificate"
+    r"|TLS handshake|x509:|failed to (?:connect|download|fetch)|could not connect|unable to connect"
+    r"|Max retries exceeded|dns error|i/o timeout",
+    re.IGNORECASE,
+)
+_LISTENS = re.compile(
+    r"\b(?:listening|running|started|serving|available)\b.{0,60}(?:\bport\b|https?://|:\d{2,5}\b)",
+    re.IGNORECASE,
+)
+_ASKS_STDIO = re.compile(r"--stdio\b|--transport[= ]stdio\b|\bstdio (?:mode|transport|flag)\b")
+_ITS_OWN = "JSON that is no message of MCP"
+_PROTOCOLS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"Content-Length: ?\d"), "the framing of the Language Server Protocol"),
+    (re.compile(r"HTTP/\d"), "HTTP on its standard output"),
+    (re.compile(r"\s{0,20}<(?:!doctype|html|\?xml|[a-z]{1,20}[ >])", re.IGNORECASE), "markup"),
+    (re.compile(r"SSH-\d"), "SSH"),
+    (re.compile(r"\\x16\\x03"), "TLS"),
+    (re.compile(r"220[ -]"), "SMTP or FTP"),
+    (re.compile(r"\+OK\b|\* OK\b"), "a mail protocol"),
+    (re.compile(r"RFB \d"), "VNC"),
+    (re.compile(r"\s{0,20}[{\[]"), _ITS_OWN),
+)
+"""How another protocol begins -> its name."""
+_ENDED = frozenset({SessionEnd.EXITED, SessionEnd.STUCK_WRITE, SessionEnd.BUDGET})
+
+
+def judge(seen: Seen) -> Failure:
+    """The reason why a start was not answered."""
+    text = "\n".join(needs.readable(seen.stderr))
+    needed = needs.in_text(f"{seen.stderr}\n{seen.stdout}")
+    for question in (_engine, _credentials, _memory, _setting, _ended, _spoke):
+        found = question(seen, text, needed)
+        if found is not None:
+            return found
+    return _silent(seen, text)
+
+
+def _engine(seen: Seen, text: str, _: Sequence[Needed]) -> Failure | None:
+    """What the machine says of the image."""
+    machine = ARCHITECTURES.get(seen.machine, seen.machine)
+    other = seen.image_architecture not in {"", seen.machine, machine} and bool(seen.machine)
+    words = f"{seen.detail}\n{text}"
+    if _EXEC_FORMAT.search(words) or (other and (seen.end is None or not text.strip())):
+        of = f" (the image is for {seen.image_architecture}, the engine is {seen.machine})"
+        return Failure(
+            StartReason.ARCHITECTURE,
+            "The image is made for another processor" + (of if other else ""),
+            f"Build it for {machine or 'the engine'} with `docker buildx build --platform`, or "
+            "scan it where its processor is.",
+        )
+    if seen.end is None or (seen.exit_code in {126, 127} and _NO_PROGRAM.search(text)):
+        return Failure(
+            StartReason.NOT_RUNNABLE,
+            "The engine could not start the server"
+            if seen.end is None
+            else "The image names a program that is not there or cannot be executed",
+            "Check the image's ENTRYPOINT and CMD, or name its command after `--`.",
+        )
+    return None
+
+
+def _credentials(seen: Seen, _text: str, _needed: Sequence[Needed]) -> Failure | None:
+    if not seen.needs_credentials:
+        return None
+    return Failure(
+        StartReason.NEEDS_CREDENTIALS,
+        f"The server answers only whom it knows ({seen.found[:QUOTED]})",
+        "Give it a token with --http-header Authorization='Bearer …', or have it started without "
+        "authentication, with --env or arguments after `--`.",
+    )
+
+
+def _memory(seen: Seen, text: str, _: Sequence[Needed]) -> Failure | None:
+    killed = seen.end is SessionEnd.EXITED and seen.exit_code == KILLED
+    if not (seen.oom_killed or killed or _MEMORY.search(text)):
+        return None
+    under = f" under its limit of {seen.memory // 2**20} MiB" if seen.memory else ""
+    return Failure(
+        StartReason.NEEDS_MEMORY,
+        f"The server ran out of memory before it answered{under}",
+        "Raise --memory, or have it load less at its start.",
+    )
+
+
+def _setting(seen: Seen, text: str, needed: Sequence[Needed]) -> Failure | None:
+    if not needed and not (seen.end in _ENDED and seen.exit_code and usage.looks_like_usage(text)):
+        return None
+    if not needed:
+        # A usage tells that something is wrong with the call, also when it does not say what.
+        needed = [one for one in usage.required(text, needs.SOURCE) if one.required]
+        if not needed:
+            return None
+    names = ", ".join(one.name for one in needed[:MAX_NAMED])
+    example = "--env NAME=VALUE"
+    if all(one.where is not Where.ENVIRONMENT for one in needed):
+        example = "arguments after `--`"
+    return Failure(
+        StartReason.MISSING_SETTING,
+        f"The server did not accept its settings; it names {names}",
+        f"Give it what it names with {example}, or write it into mcp-sandbox.toml; what was "
+        "invented for it did not do.",
+        tuple(needed),
+    )
+
+
+def _ended(seen: Seen, text: str, _: Sequence[Needed]) -> Failure | None:
+    """What a server says that has ended."""
+    if seen.end is not SessionEnd.EXITED:
+        return None
+    if _IMPORT.search(text):
+        return Failure(
+            StartReason.CRASHED_AT_IMPORT,
+            f"The server crashed while it loaded its own code, with code {seen.exit_code}",
+            "Mend the image: a package is missing, too new or too old, or made for another system; "
+            "the last lines name it.",
+        )
+    lines = [line for line in text.splitlines() if _FOLDER.search(line)]
+    if lines:
+        path = next((match[1] for line in lines if (match := _ABSOLUTE.search(line))), "")
+        return Failure(
+            StartReason.NEEDS_WRITABLE_FOLDER,
+            "The server wants to write where it may not" + (f": {path}" if path else ""),
+            "Have it write to /tmp or declare the folder as a VOLUME in its Dockerfile, which "
+            "gives it an empty one in memory.",
+        )
+    if _NETWORK.search(text) or (seen.exit_code and seen.hosts and not text.strip()):
+        hosts = ", ".join(seen.hosts[:3])
+        return Failure(
+            StartReason.NEEDS_NETWORK,
+            "The server ended when the network did not answer as it wants"
+            + (f"; it asked for {hosts}" if hosts else ""),
+            "Have it start without the network; or let it out with --allow HOST:PORT where that is "
+            "acceptable, or give what it looks for as a sidecar (docs/launch.md).",
+        )
+    return None
+
+
+def _spoke(seen: Seen, text: str, _: Sequence[Needed]) -> Failure | None:
+    """What came over the transport that was no MCP, or came over another one."""
+    told = next((name for start, name in _PROTOCOLS if start.match(seen.stdout)), "")
+    if seen.end is SessionEnd.EXITED and told == _ITS_OWN:
+        told = ""  # a line of a log, rather
+    if seen.end is SessionEnd.REFUSED and not seen.stdout:
+        return Failure(
+            StartReason.ANOTHER_PROTOCOL,
+            f"The server did not answer as an MCP server does ({seen.detail[:QUOTED]})",
+            "It has to answer `initialize` or `server/discover` with a protocol version; "
+            "--transport names another way to it.",
+        )
+    if told:
+        return Failure(
+            StartReason.ANOTHER_PROTOCOL,
+            f"The server speaks {told}, not MCP",
+            "Start it as an MCP server: perhaps another command or argument after `--`.",
+        )
+    if seen.listeners and seen.end is not SessionEnd.EXITED:
+        return _listens(seen)
+    if _ASKS_STDIO.search(text) and seen.end is not None:
+        return Failure(
+            StartReason.WRONG_TRANSPORT,
+            "The server does not speak over its standard streams as it was started",
+            "Its own words name an argument for that: give it after `--`, `-- --stdio` say.",
+        )
+    if seen.stdout.strip() and seen.end is not SessionEnd.EXITED:
+        return Failure(
+            StartReason.PRINTED_TO_STDOUT,
+            "The server printed text where only messages may stand, and answered nothing: "
+            f"{seen.stdout[:60]!r}",
+            "Have it print to standard error; where it waits for a person, start it as a server "
+            "with arguments after `--`.",
+        )
+    return None
+
+
+def _listens(seen: Seen) -> Failure:
+    ports = ", ".join(str(port) for port in sorted({one.port for one in seen.listeners})[:5])
+    if seen.wanted is Transport.STDIO:
+        return Failure(
+            StartReason.WRONG_TRANSPORT,
+            f"The server waits on port {ports}, and --transport stdio was asked for",
+            "Leave --transport out, or start it for standard input and output with what it takes "
+            "for that after `--` (`--stdio`, `--transport stdio`).",
+        )
+    of = seen.found[:QUOTED] or "nothing that was asked"
+    return Failure(
+        StartReason.WRONG_TRANSPORT,
+        f"The server waits on port {ports}, where nothing speaks MCP ({of})",
+        "Name its transport with --transport, have it serve one of the usual paths, or start it "
+        "for standard input and output with what it takes for that after `--`.",
+    )
+
+
+def _silent(seen: Seen, text: str) -> Failure:
+    """What remains."""
+    if seen.wanted in {Transport.HTTP, Transport.SSE} and seen.end is not SessionEnd.EXITED:
+        return Failure(
+            StartReason.WRONG_TRANSPORT,
+            f"The server listened on no port within {seen.start_timeout:g} seconds, and "
+            f"--transport {seen.wanted.value} was asked for",
+            "Leave --transport out, or have it listen, with --env or arguments after `--`.",
+        )
+    if seen.end is SessionEnd.EXITED and seen.exit_code == 0:
+        return Failure(
+            StartReason.EXITED_CLEANLY,
+            "The server ended by itself, with code 0, before it answered",
+            "Check that the image starts the server and not a command that does its work and ends; "
+            "name its command or arguments after `--`.",
+        )
+    if seen.end is SessionEnd.EXITED:
+        return Failure(
+            StartReason.EXITED,
+            f"The server exited with code {seen.exit_code} before it answered",
+            "Give it what it lacks with --env or arguments after `--`; its last words tell.",
+        )
+    if _LISTENS.search(text):
+        return Failure(
+            StartReason.WRONG_TRANSPORT,
+            "The server says that it listens on a port, and nothing was found there",
+            "Have it listen on 127.0.0.1 or 0.0.0.0 inside its container, or speak over standard "
+            "input and output.",
+        )
+    return Failure(
+        StartReason.NEVER_ANSWERED,
+        f"The server said nothing within {seen.start_timeout:g} seconds",
+        "Give it longer with --start-timeout, or what it lacks with --env; "
+        "it has to speak MCP over standard input and output or over HTTP.",
+    )
+
+
+_RELAXED = frozenset(
+    {
+        StartReason.NOT_RUNNABLE,
+        StartReason.NEEDS_MEMORY,
+        StartReason.NEEDS_WRITABLE_FOLDER,
+        StartReason.CRASHED_AT_IMPORT,
+        StartReason.NEEDS_NETWORK,
+        StartReason.EXITED,
+        StartReason.EXITED_CLEANLY,
+    }
+)
+
+
+def may_lack_a_resource(failure: Failure, seen: Seen) -> bool:
+    """Whether a limit less may help: only a server that ends by itself lacks a resource.
+
+    Another processor or another protocol is no matter of limits, nor is a missing setting, unless
+    the server speaks of a folder as well.
+    """
+    if seen.end not in {SessionEnd.EXITED, None}:
+        return False
+    if failure.reason is StartReason.MISSING_SETTING:
+        return any(_FOLDER.search(line) for line in needs.readable(seen.stderr))
+    return failure.reason in _RELAXED
+
+
+UNCERTAIN = frozenset(
+    {
+        StartReason.EXITED,
+        StartReason.EXITED_CLEANLY,
+        StartReason.NEVER_ANSWERED,
+        StartReason.PRINTED_TO_STDOUT,
+        StartReason.MISSING_SETTING,
+        StartReason.WRONG_TRANSPORT,
+    }
+)
+"""Reasons that the server's own ``--help`` may have something to say of."""

@@ -1,0 +1,194 @@
+"""One reason of a closed list for what a start left behind; and when a limit less may help."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mcp_sandbox.launch.failure import Failure, Seen, judge, may_lack_a_resource
+from mcp_sandbox.model import Listener, SessionEnd, Transport
+from mcp_sandbox.model.launch import StartReason
+
+EXITED = Seen(SessionEnd.EXITED, exit_code=1, machine="x86_64", image_architecture="amd64")
+SILENT = Seen(SessionEnd.NEVER_ANSWERED, machine="x86_64", image_architecture="amd64")
+PORT = (Listener("inet", "0.0.0.0", 8080),)
+
+
+def exited(stderr: str, code: int = 1, **more: object) -> Seen:
+    return replace(EXITED, stderr=stderr, exit_code=code, **more)  # type: ignore[arg-type]
+
+
+def silent(**more: object) -> Seen:
+    return replace(SILENT, **more)  # type: ignore[arg-type]
+
+
+CASES: dict[str, tuple[Seen, StartReason]] = {
+    "another processor": (
+        replace(EXITED, end=None, image_architecture="arm64", detail="exec format error"),
+        StartReason.ARCHITECTURE,
+    ),
+    "another processor, silent": (
+        replace(EXITED, image_architecture="arm64", exit_code=255),
+        StartReason.ARCHITECTURE,
+    ),
+    "a script without its interpreter": (
+        exited("exec /app/run: Exec format error", 126),
+        StartReason.ARCHITECTURE,
+    ),
+    "no such program": (
+        replace(EXITED, end=None, detail='exec: "srv": executable file not found in $PATH'),
+        StartReason.NOT_RUNNABLE,
+    ),
+    "a shell finds no program": (exited("sh: 1: srv: not found", 127), StartReason.NOT_RUNNABLE),
+    "a setting": (exited("KeyError: 'ACME_API_KEY'"), StartReason.MISSING_SETTING),
+    "a setting, and it stays": (
+        silent(stderr="ACME_API_KEY is not set"),
+        StartReason.MISSING_SETTING,
+    ),
+    "a setting, on its output": (
+        exited("", stdout="Error: ACME_API_KEY is not set"),
+        StartReason.MISSING_SETTING,
+    ),
+    "a usage": (exited("Usage: server <folder>"), StartReason.MISSING_SETTING),
+    "names": (
+        exited("getaddrinfo ENOTFOUND api.acme.example", hosts=("api.acme.example",)),
+        StartReason.NEEDS_NETWORK,
+    ),
+    "certificates": (
+        exited("x509: certificate signed by unknown authority"),
+        StartReason.NEEDS_NETWORK,
+    ),
+    "a folder": (
+        exited("OSError: [Errno 30] Read-only file system: '/app/logs'"),
+        StartReason.NEEDS_WRITABLE_FOLDER,
+    ),
+    "a folder, in Node": (
+        exited("Error: EACCES: permission denied, mkdir '/data'"),
+        StartReason.NEEDS_WRITABLE_FOLDER,
+    ),
+    "killed for memory": (exited("", 137, oom_killed=True), StartReason.NEEDS_MEMORY),
+    "a full heap": (
+        exited("FATAL ERROR: Reached heap limit - JavaScript heap out of memory", 134),
+        StartReason.NEEDS_MEMORY,
+    ),
+    "an import": (
+        exited("ModuleNotFoundError: No module named 'mcp.server.fastmcp'"),
+        StartReason.CRASHED_AT_IMPORT,
+    ),
+    "an import, in Node": (
+        exited("Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'zod' imported from /app/x.js"),
+        StartReason.CRASHED_AT_IMPORT,
+    ),
+    "a C library": (
+        exited("./srv: /lib/libc.so.6: version `GLIBC_2.38' not found (required by ./srv)"),
+        StartReason.CRASHED_AT_IMPORT,
+    ),
+    "stdio wanted of one that listens": (
+        silent(listeners=PORT, wanted=Transport.STDIO),
+        StartReason.WRONG_TRANSPORT,
+    ),
+    "listens, and no MCP there": (
+        silent(listeners=PORT, found="8080 /: status 404"),
+        StartReason.WRONG_TRANSPORT,
+    ),
+    "http wanted of one that does not listen": (
+        replace(SILENT, end=SessionEnd.COMPLETED, wanted=Transport.HTTP),
+        StartReason.WRONG_TRANSPORT,
+    ),
+    "needs --stdio": (
+        silent(stderr="Connection input stream is not set. Use --stdio"),
+        StartReason.WRONG_TRANSPORT,
+    ),
+    "credentials": (
+        silent(listeners=PORT, needs_credentials=True, found="status 401"),
+        StartReason.NEEDS_CREDENTIALS,
+    ),
+    "language server": (
+        silent(stdout="Content-Length: 52\\r\\n\\r\\n"),
+        StartReason.ANOTHER_PROTOCOL,
+    ),
+    "a page": (silent(stdout="<!DOCTYPE html><html>"), StartReason.ANOTHER_PROTOCOL),
+    "ssh": (silent(stdout="SSH-2.0-OpenSSH_9.9\\r\\n"), StartReason.ANOTHER_PROTOCOL),
+    "other JSON": (silent(stdout='{"type": "ready"}'), StartReason.ANOTHER_PROTOCOL),
+    "refused": (
+        replace(SILENT, end=SessionEnd.REFUSED, detail="method not found"),
+        StartReason.ANOTHER_PROTOCOL,
+    ),
+    "a banner": (silent(stdout="Welcome! Press any key"), StartReason.PRINTED_TO_STDOUT),
+    "done at once": (exited("", 0), StartReason.EXITED_CLEANLY),
+    "done at once, with a banner": (exited("", 0, stdout="Bye"), StartReason.EXITED_CLEANLY),
+    "an error of its own": (exited("panic: index out of range", 2), StartReason.EXITED),
+    "a log in JSON": (exited("", 2, stdout='{"level": "info"}'), StartReason.EXITED),
+    "silence": (SILENT, StartReason.NEVER_ANSWERED),
+    "silence, listens elsewhere": (
+        silent(stderr="Server running on http://10.0.0.1:3000"),
+        StartReason.WRONG_TRANSPORT,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_reason(case: str):
+    seen, reason = CASES[case]
+    failure = judge(seen)
+    assert failure.reason is reason, failure
+    assert failure.what
+    assert not failure.what.endswith(".")
+    assert failure.way_out.endswith(".")
+
+
+def test_every_reason_has_a_case():
+    assert {reason for _, reason in CASES.values()} == set(StartReason)
+
+
+def test_the_outcome_names_the_settings_and_nothing_that_differs_between_runs():
+    failure = judge(exited("12:00:01 ACME_URL and ACME_KEY must be set"))
+    assert failure.outcome == "missing setting: ACME_URL, ACME_KEY"
+    assert judge(exited("12:00:01 panic")).outcome == "exited with an error"
+
+
+@pytest.mark.parametrize(
+    ("case", "helps"),
+    [
+        ("a folder", True),
+        ("killed for memory", True),
+        ("an error of its own", True),
+        ("done at once", True),
+        ("no such program", True),
+        ("a setting", False),
+        ("a setting, and it stays", False),
+        ("another processor", False),
+        ("silence", False),
+        ("language server", False),
+        ("stdio wanted of one that listens", False),
+    ],
+)
+def test_a_limit_less_may_help(case: str, helps: bool):
+    seen, _ = CASES[case]
+    assert may_lack_a_resource(judge(seen), seen) is helps
+
+
+def test_a_setting_and_a_folder_may_be_a_matter_of_limits():
+    seen = exited("ACME_KEY is not set\nEROFS: read-only file system, mkdir '/app/x'")
+    failure = judge(seen)
+    assert failure.reason is StartReason.MISSING_SETTING
+    assert may_lack_a_resource(failure, seen)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'/" + "a/" * 200_000 + " Permission denied",
+        "listening " * 100_000,
+        "exec: " * 100_000,
+        "failed to create " * 50_000,
+        "\x00" * 1_000_000,
+        "connect attempts " * 100_000,
+    ],
+)
+def test_hostile_text_is_bounded(text: str):
+    for seen in (exited(text), silent(stderr=text), silent(stdout=text[:256])):
+        failure = judge(seen)
+        assert isinstance(failure, Failure)
+        assert len(failure.what) < 1_000
