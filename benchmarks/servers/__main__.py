@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--state", type=Path, required=True, help="folder with the figures")
     parser.add_argument("--jobs", type=int, default=2, help="scans at once")
     parser.add_argument("--again", action="store_true", help="scan what has been scanned, too")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     options.state.mkdir(parents=True, exist_ok=True)
     wanted = [
         one

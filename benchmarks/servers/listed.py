@@ -20,6 +20,8 @@ class Listed:
     kind: str
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    constraints: tuple[str, ...] = ()
+    """On what it depends on, where its newest dependencies are known to break it."""
     older: bool = False
     """A version that nobody installs any more; it does not count."""
 
@@ -39,6 +41,7 @@ def read(path: Path = LIST) -> tuple[Listed, ...]:
             kind=one["kind"],
             arguments=tuple(one.get("arguments", ())),
             environment=one.get("environment", {}),
+            constraints=tuple(one.get("constraints", ())),
             older=part == "older",
         )
         for part in ("server", "older")

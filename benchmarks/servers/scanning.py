@@ -51,10 +51,12 @@ def keep(measured: Measured, server: Listed, state: Path) -> None:
 def command(server: Listed, out: Path) -> list[str]:
     """The scan's command line."""
     environment = [f"--env={name}={value}" for name, value in server.environment.items()]
+    constraints = [f"--constraint={one}" for one in server.constraints]
     return [
         *(sys.executable, "-m", "mcp_sandbox", "scan", server.source, "--quiet"),
         *("--scanners", "none", "--baseline", "none", "--config", "none", "--out", str(out)),
-        *("--max-calls", str(CALLS), "--timeout", str(PROBING), *environment),
+        *("--max-calls", str(CALLS), "--timeout", str(PROBING)),
+        *(*environment, *constraints),
         *(("--", *server.arguments) if server.arguments else ()),
     ]
 
