@@ -1,4 +1,4 @@
-"""Files of the checkout, as bytes: a stranger's, so no link is followed and nothing is unbounded."""
+"""Files of the checkout as bytes: a stranger's, so no link is followed and all is bounded."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def scan(
         mute = unanswered(learned.held, learned.image, learned.versions, settings)
         baseline = counts.baseline
         if settings.baseline_image is not None and mute is None:
-            baseline = base_image(settings, clock, run_id, environment)
+            baseline = base_image(settings, clock, run_id, environment, learned.launch)
         clock.phase("judge")
         judged = _judged(settings, learned, counts, baseline)
         report = replace(judged.report, versions=learned.versions, run=clock.facts(run_id))

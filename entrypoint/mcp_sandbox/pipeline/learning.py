@@ -22,8 +22,9 @@ from mcp_sandbox.model import (
     RunFacts,
     ScannerRun,
 )
+from mcp_sandbox.model.launch import Decided
 from mcp_sandbox.model.locked import Baseline
-from mcp_sandbox.pipeline import comparing, sourcing
+from mcp_sandbox.pipeline import comparing, launching, sourcing
 from mcp_sandbox.pipeline.results import Results
 from mcp_sandbox.pipeline.running import Held, Observer, Tools
 from mcp_sandbox.pipeline.scanning import Scanning
@@ -79,6 +80,8 @@ class Learned:
     """What is known so far; survives whatever breaks the run off."""
 
     image: ImageFacts | None = None
+    launch: Decided | None = None
+    """How it was decided to start the server."""
     planted: tuple[str, ...] = ()
     held: Held = field(default_factory=Held)
     scanners: tuple[ScannerRun, ...] = ()
@@ -103,6 +106,7 @@ class Learned:
             scanners_requested=self.scanners_requested,
             definitions=self.definitions,
             left_out=tuple(self.held.left_out),
+            launch=self.held.launch,
             reached=self.held.reached,
             oauth=self.held.oauth,
         )
@@ -118,6 +122,8 @@ class Learning:
     learned: Learned
     run_id: str
     environment: Mapping[str, str]
+    launch: Decided | None = None
+    """How to start the server, where that is known already."""
 
     def learn(self) -> None:
         """Collect the observations: image, sessions, places in the source."""
@@ -166,7 +172,10 @@ class Learning:
         )
 
     def _probe(self, engine: Engine, image: ImageFacts) -> None:
-        settings = self.settings
+        made = self.launch or launching.decide(self.settings, image)
+        self.learned.launch = made
+        self.learned.held.launch = launching.report(made)
+        settings = launching.applied(self.settings, made)
         launch = image.launch
         if not (launch.entrypoint or launch.command or settings.args):
             raise NothingToRun(
@@ -219,6 +228,7 @@ class Learning:
                 bait=frozenset({*bait.files, *bait.links}),
                 observer=self.clock,
                 numbers=itertools.count(1),
+                launch=made,
             )
             hold(tools, self.learned.held)
 
@@ -292,9 +302,15 @@ def have_base_image(settings: Settings, run_id: str) -> None:
 
 
 def base_image(
-    settings: Settings, clock: Clock, run_id: str, environment: Mapping[str, str]
+    settings: Settings,
+    clock: Clock,
+    run_id: str,
+    environment: Mapping[str, str],
+    launch: Decided | None,
 ) -> Baseline:
     """Run the base image as the server was run, same seed and same limits; what it did counts.
+
+    ``launch``: how it was decided to start the server.
 
     Its results are kept nowhere. An image that cannot be run whole is a baseline that nobody knows.
     """
@@ -307,7 +323,7 @@ def base_image(
         results = Results(folder / "results")
         beside = Clock(_Beside(clock))
         try:
-            Learning(settings, beside, results, learned, run_id, environment).learn()
+            Learning(settings, beside, results, learned, run_id, environment, launch).learn()
         except Interrupted:
             raise
         except SandboxError as error:

@@ -25,7 +25,7 @@ from mcp_sandbox.model import (
     Window,
     Witness,
 )
-from mcp_sandbox.model.launch import Decided
+from mcp_sandbox.model.launch import Decided, LaunchReport
 from mcp_sandbox.pipeline import witnessing
 from mcp_sandbox.pipeline.results import Results
 from mcp_sandbox.planted import Matcher
@@ -76,6 +76,7 @@ class Held:
     left_out: list[str] = field(default_factory=list)
     reached: Reached = field(default_factory=Reached)
     oauth: OAuthFacts | None = None
+    launch: LaunchReport = field(default_factory=LaunchReport)
 
 
 LOOK = 0.1
@@ -230,6 +231,7 @@ class Running:
             printed=self._server.printed(),
             deadline=deadline,
             headers=self._tools.settings.headers,
+            hint=(self._tools.launch.port, self._tools.launch.url_path),
         )
 
     def oauth(self, place: Place) -> OAuthFacts:

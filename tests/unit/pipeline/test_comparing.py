@@ -14,6 +14,7 @@ from mcp_sandbox import rules
 from mcp_sandbox.baseline import file as lock_file
 from mcp_sandbox.errors import BadInput, OutputFailed
 from mcp_sandbox.model import Network, Observations, Profile, SinkKind, Tracing, Verdict
+from mcp_sandbox.model.launch import Decided
 from mcp_sandbox.model.locked import (
     LOCK_FILE,
     POLICY_FILE,
@@ -457,12 +458,15 @@ def test_an_image_that_was_not_seen_whole_is_nothing_to_compare_with():
     assert judged(ran(), baseline).report.verdict is Verdict.INCONCLUSIVE
 
 
+LAUNCH = Decided(arguments=("--from", "a file"))
+
+
 def test_the_base_image_is_run_with_the_same_seed_and_limits_and_without_scanners(monkeypatch):
-    seen: list[Settings] = []
+    seen: list[tuple[Settings, object]] = []
 
     class Learning:
-        def __init__(self, given: Settings, *_: object) -> None:
-            seen.append(given)
+        def __init__(self, given: Settings, *others: object) -> None:
+            seen.append((given, others[-1]))
 
         def learn(self) -> None:
             raise BadInput("There is no image 'things:1'.")
@@ -478,10 +482,11 @@ def test_the_base_image_is_run_with_the_same_seed_and_limits_and_without_scanner
         }
     )
     clock = learning.Clock(Unobserved())
-    baseline = learning.base_image(chosen, clock, "a" * 12, ENVIRONMENT)
+    baseline = learning.base_image(chosen, clock, "a" * 12, ENVIRONMENT, LAUNCH)
     assert baseline.state is BaselineState.UNREADABLE
     assert "There is no image 'things:1'." in baseline.why
-    (used,) = seen
+    ((used, launch),) = seen
+    assert launch is LAUNCH
     assert (used.context, used.image, used.scanners) == (None, "things:1", ())
     assert (used.seed, used.memory, used.env) == (7, 300 * 2**20, ("A=1",))
 

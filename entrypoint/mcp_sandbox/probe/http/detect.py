@@ -58,16 +58,19 @@ def look(
     printed: bytes,
     deadline: float,
     headers: Headers = (),
+    hint: tuple[int | None, str] = (None, ""),
 ) -> Found:
     """Ask every listener. ``wanted``: ``auto``, or the one transport that counts.
 
-    ``headers``: the user's own, sent with every question.
+    ``headers``: the user's own, sent with every question. ``hint``: a port and a path that are
+    tried before all others; ``None`` and an empty one are not known.
     """
     looking = _Looking(dial, identity, wanted, deadline, headers)
     asked: list[str] = []
     best, locked = "", None
-    for port in sorted({one.port for one in listeners}):
-        for place, answer in _port(port, looking, paths_in(printed)):
+    told = (*filter(None, hint[1:]), *paths_in(printed))
+    for port in sorted({one.port for one in listeners}, key=lambda one: (one != hint[0], one)):
+        for place, answer in _port(port, looking, told):
             asked.append(f"{port} {place.path} ({place.host}): {answer.said}")
             if answer.place is not None:
                 return Found(answer.place, asked=tuple(asked))
