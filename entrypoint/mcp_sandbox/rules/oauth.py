@@ -29,8 +29,6 @@ _STRANGE = re.compile(r"[\s`\"<>|\\^\x00-\x1f]|\$\(")
 _BROAD = re.compile(
     r"(?:.*[:./])?(?:\*|all|full|full[-_]?access|root|superuser|everything)", re.IGNORECASE
 )
-    r"(?:.*[:./])?(?:\*|all|full|full[-_]?access|root|superuser|everything)", re.IGNORECASE
-)
 
 
 def _usable(documents: tuple[Document, ...]) -> Document | None:
