@@ -25,6 +25,7 @@ from mcp_sandbox.model import (
     FileChange,
     Finding,
     GateCondition,
+    HttpChecks,
     Identity,
     ImageFacts,
     Issue,
@@ -59,6 +60,7 @@ from mcp_sandbox.model import (
     Window,
 )
 from mcp_sandbox.model.answer import Report
+from mcp_sandbox.model.http import HttpAnswer, HttpQuestion
 from unit import drift_samples
 
 CHECKOUT = {
@@ -289,6 +291,25 @@ def sample_report() -> Report:
                 seconds=0.84,
                 asked=("3123 /mcp (localhost): an answer in MCP",),
                 also=Place(Transport.HTTP, 3123, "/mcp"),
+            ),
+            http=(
+                HttpChecks(
+                    Place(Transport.HTTP, 3123, "/mcp"),
+                    listeners=("127.0.0.1:3123",),
+                    answers=(
+                        HttpAnswer(
+                            HttpQuestion.ORDINARY,
+                            "POST /mcp; Host: localhost:3123",
+                            status=200,
+                            result=True,
+                            headers=(("content-type", "application/json"),),
+                            text='{"jsonrpc": "2.0"',
+                            line=2,
+                        ),
+                    ),
+                    sessions=("9f2d", "11c0"),
+                    evidence="6-around",
+                ),
             ),
         ),
         versions={"mcp-sandbox": "0.1.0", "engine": "28.0.4"},

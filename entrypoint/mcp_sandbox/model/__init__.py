@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from mcp_sandbox.model.http import HttpChecks as HttpChecks
 from mcp_sandbox.model.launch import LaunchReport as LaunchReport
 from mcp_sandbox.model.oauth import OAuthFacts as OAuthFacts
 from mcp_sandbox.model.transport import Place as Place
@@ -841,6 +842,8 @@ class Observations:
     reached: Reached = field(default_factory=Reached)
     oauth: OAuthFacts | None = None
     """``None`` where no server was found to speak MCP over HTTP."""
+    http: tuple[HttpChecks, ...] = ()
+    """What only HTTP can be asked, for each place that was asked; empty over stdio."""
 
 
 # --- scanners -------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mcp_sandbox import model
 from mcp_sandbox.errors import ReportUnreadable
-from mcp_sandbox.model import answer, launch, locked, oauth, transport
+from mcp_sandbox.model import answer, http, launch, locked, oauth, transport
 from mcp_sandbox.model.answer import SCHEMA_VERSION, VOLATILE, Report
 
 MAX_BYTES = 256 * 2**20
@@ -177,7 +177,7 @@ def _without(node: Any, steps: list[str]) -> Any:
 def _field_docs() -> dict[str, dict[str, str]]:
     """Class -> field -> the string that stands below the field in its source."""
     found: dict[str, dict[str, str]] = {}
-    modules = (model, launch, transport, oauth, locked, answer)
+    modules = (model, launch, transport, http, oauth, locked, answer)
     sources = (inspect.getsource(module) for module in modules)
     for node in (node for source in sources for node in ast.parse(source).body):
         if not isinstance(node, ast.ClassDef):

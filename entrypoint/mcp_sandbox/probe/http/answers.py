@@ -55,13 +55,7 @@ class Answers:
         if message.get("method") in {"initialize", "server/discover"}:
             seen.opened(head.headers)
             self._requests.opened(head)
-        if 300 <= head.status < 400:  # noqa: PLR2004
-            to = head.get("location")[:200]
-            seen.breach(BreachKind.REDIRECTED, f"status {head.status} to {to}")
-        if head.get("content-encoding") not in {"", "identity"}:
-            encoding = head.get("content-encoding")[:40]
-            seen.breach(BreachKind.ENCODED_BODY, f"{encoding}, which was not asked for")
-            raise Broken(f"a body in {encoding}, which was not asked for")
+        self._refuse_odd(head)
         if head.media_type == EVENTS and head.status < 300:  # noqa: PLR2004
             return self._events(exchange, message, deadline)
         body = self._body(exchange, deadline)
@@ -84,6 +78,16 @@ class Answers:
                 BreachKind.CONTENT_TYPE, f"an answer in {head.media_type or 'no type'}"[:100], body
             )
         return _without(head, body)
+
+    def _refuse_odd(self, head: Head) -> None:
+        """Note what no answer should do. Raises ``Broken`` for what is not read any further."""
+        if 300 <= head.status < 400:  # noqa: PLR2004
+            to = head.get("location")[:200]
+            self._seen.breach(BreachKind.REDIRECTED, f"status {head.status} to {to}")
+        if head.get("content-encoding") not in {"", "identity"}:
+            encoding = head.get("content-encoding")[:40]
+            self._seen.breach(BreachKind.ENCODED_BODY, f"{encoding}, which was not asked for")
+            raise Broken(f"a body in {encoding}, which was not asked for")
 
     def event(self, event: Event, message: dict[str, Json]) -> bool:
         """Pass an event on; whether it answers the message."""
