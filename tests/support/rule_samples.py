@@ -1319,6 +1319,7 @@ def ten_files():
 
 
 import support.drift_samples  # noqa: E402 - its samples are collected here
+import support.http_samples  # noqa: E402 - its samples are collected here
 import support.oauth_samples  # noqa: E402 - its samples are collected here
 import support.rulesnet_samples  # noqa: E402 - its samples are collected here
 import support.rulesproc_samples  # noqa: E402, F401 - its samples are collected here

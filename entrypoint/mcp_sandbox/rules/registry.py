@@ -88,6 +88,8 @@ class Hit:
     """All that it is about, where ``kernel`` and ``sink`` only show some of it."""
     location: Location | None = None
     """Where it stands; ``None`` for the line that defines the subject."""
+    lines: tuple[str, ...] = ()
+    """What else shows it: lines of evidence files, as ``NAME.jsonl:LINE``."""
     settled: bool = False
     """The fact holds nothing that differs from run to run: it counts as it is."""
 
@@ -221,10 +223,11 @@ def _finding(
 
 def _seen(hit: Hit) -> tuple[str, ...]:
     """Lines of the evidence files that show it: kernel and sink first, they prove most."""
+    lines = [f"{EVIDENCE}/{line}" for line in hit.lines]
     if hit.session is None or not hit.session.evidence:
-        return ()
+        return tuple(lines[:MAX_SEEN])
     name = f"{EVIDENCE}/{hit.session.evidence}"
-    lines = [f"{name}.trace:{event.line}" for event in hit.kernel if event.line]
+    lines += [f"{name}.trace:{event.line}" for event in hit.kernel if event.line]
     lines += [f"{name}.sink.jsonl:{event.line}" for event in hit.sink if event.line]
     for call in hit.calls:
         lines += [f"{name}.jsonl:{line}" for line in (call.line, call.answer) if line]
