@@ -1318,6 +1318,7 @@ def ten_files():
     )
 
 
+import support.config_samples  # noqa: E402 - its samples are collected here
 import support.drift_samples  # noqa: E402 - its samples are collected here
 import support.http_samples  # noqa: E402 - its samples are collected here
 import support.oauth_samples  # noqa: E402 - its samples are collected here
