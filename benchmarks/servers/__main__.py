@@ -1,7 +1,7 @@
 """Scan the public servers of ``benchmarks/servers.toml``, and write what came of it as a page.
 
 ``python benchmarks/servers run --state DIR [--jobs N] [--again] [SOURCE …]`` scans those that DIR
-has no figures of (with ``--again``, those too), ``python benchmarks/servers page --state DIR``
+has no figures of (with ``--again``, those that did not start, too), ``python benchmarks/servers page --state DIR``
 prints docs/servers.md from what DIR holds. It can be ended and taken up again at any time. Needs an
 engine, the project's image there, and the network for the builds.
 """
@@ -9,10 +9,11 @@ engine, the project's image there, and the network for the builds.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import listed
@@ -23,6 +24,10 @@ from measuring import Measured
 
 LEAST_DISK = 12 * 2**30
 """Bytes that have to be free for another build."""
+MOST_LOAD = 4.0
+"""Load of the machine above which one scan at a time is enough."""
+LOOKING = 5.0
+"""Seconds until it is looked at again."""
 
 
 def main() -> None:
@@ -32,7 +37,7 @@ def main() -> None:
     parser.add_argument("sources", nargs="*", metavar="SOURCE", help="parts of names; all if none")
     parser.add_argument("--state", type=Path, required=True, help="folder with the figures")
     parser.add_argument("--jobs", type=int, default=2, help="scans at once")
-    parser.add_argument("--again", action="store_true", help="scan what has been scanned, too")
+    parser.add_argument("--again", action="store_true", help="those that did not start, too")
     options = parser.parse_intermixed_args()
     options.state.mkdir(parents=True, exist_ok=True)
     wanted = [
@@ -48,29 +53,43 @@ def main() -> None:
 
 
 def run(servers: Sequence[Listed], state: Path, *, jobs: int, again: bool) -> None:
-    """Scan what is left, ``jobs`` at once."""
-    left = [one for one in servers if again or scanning.kept(one, state) is None]
-
-    def one(server: Listed) -> None:
-        if shutil.disk_usage(state).free < LEAST_DISK:
-            print(f"{server.source}: left out, the disk is nearly full", file=sys.stderr)
-            return
-        measured = scanning.scan(server, state)
-        scanning.keep(measured, server, state)
-        print(line(measured), file=sys.stderr, flush=True)
-
+    """Scan what is left, ``jobs`` at once while the machine has little else to do."""
+    left = [one for one in servers if _is_left(one, state, again=again)]
+    running: set[Future[None]] = set()
     with ThreadPoolExecutor(jobs) as pool:
-        for future in [pool.submit(one, server) for server in left]:
-            future.result()
+        while left or running:
+            free = len(running) < jobs and (not running or os.getloadavg()[0] < MOST_LOAD)
+            if left and free:
+                running.add(pool.submit(one, left.pop(0), state))
+            done, running = wait(running, LOOKING, FIRST_COMPLETED)
+            for future in done:
+                future.result()
 
 
-def line(one: Measured) -> str:
+def _is_left(server: Listed, state: Path, *, again: bool) -> bool:
+    found = scanning.kept(server, state)
+    return found is None or (again and not found.listed)
+
+
+def one(server: Listed, state: Path) -> None:
+    """Scan it, and keep its figures."""
+    if shutil.disk_usage(state).free < LEAST_DISK:
+        print(f"{server.source}: left out, the disk is nearly full", file=sys.stderr)
+        return
+    measured = scanning.scan(server, state)
+    scanning.keep(measured, server, state)
+    print(line(measured), file=sys.stderr, flush=True)
+
+
+def line(measured: Measured) -> str:
     """What is told on the way."""
-    if not one.listed:
-        return f"{one.source}: {one.reason} ({one.seconds:.0f} s): {one.detail[-200:]}"
+    took = f"({measured.seconds:.0f} s)"
+    if not measured.listed:
+        return f"{measured.source}: {measured.reason} {took}: {measured.detail[-200:]}"
     return (
-        f"{one.source}: {one.transport}, {one.tools} tools, {one.accepted} accepted, "
-        f"{one.outside} outside, {len(one.refused)} refused ({one.seconds:.0f} s)"
+        f"{measured.source}: {measured.transport}, {measured.tools} tools, "
+        f"{measured.accepted} accepted, {measured.outside} outside, "
+        f"{len(measured.refused)} refused {took}"
     )
 
 

@@ -16,9 +16,9 @@ from measuring import Measured, measure
 from mcp_sandbox import __version__
 from mcp_sandbox.report import json as report_json
 
-CALLS = 1000
+CALLS = 300
 """Most calls of a scan: every tool's ordinary ones, and a share of the hostile."""
-PROBING = 150
+PROBING = 60
 """Seconds for them."""
 LIMIT = 600
 """Seconds for a whole scan, the image's build included."""
