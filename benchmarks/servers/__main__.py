@@ -1,9 +1,9 @@
 """Scan the public servers of ``benchmarks/servers.toml``, and write what came of it as a page.
 
 ``python benchmarks/servers run --state DIR [--jobs N] [--again] [SOURCE …]`` scans those that DIR
-has no figures of (with ``--again``, those that did not start, too), ``python benchmarks/servers page --state DIR``
-prints docs/servers.md from what DIR holds. It can be ended and taken up again at any time. Needs an
-engine, the project's image there, and the network for the builds.
+has no figures of; with ``--again``, those that did not start, too. It can be ended and taken up
+again at any time. ``python benchmarks/servers page --state DIR`` prints docs/servers.md from what
+DIR holds. Needs an engine, the project's image there, and the network for the builds.
 """
 
 from __future__ import annotations

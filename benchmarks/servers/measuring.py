@@ -12,6 +12,7 @@ from mcp_sandbox.model import (
     Listing,
     Moment,
     Session,
+    SinkKind,
     ToolOutcome,
 )
 from mcp_sandbox.model.answer import Report
@@ -22,6 +23,7 @@ MAX_WORDS = 300
 """Characters kept of what a tool or a server said."""
 
 _ACCEPTED = frozenset({CallStatus.RESULT, CallStatus.INPUT_REQUIRED})
+_CONNECTIONS = frozenset({SinkKind.HTTP, SinkKind.TLS, SinkKind.TCP, SinkKind.QUIC})
 _OUTSIDE = frozenset({ToolOutcome.NEEDS_NETWORK, ToolOutcome.NEEDS_CREDENTIALS})
 
 
@@ -90,7 +92,12 @@ def measure(report: Report, *, source: str, commit: str, seconds: float) -> Meas
     calls = _ordinary(mains)
     accepted = {name for name, made in calls.items() if any(map(_is_accepted, made))}
     left = calls.keys() - accepted
-    outside = {name for name in left if name in tools and tools[name].outcome in _OUTSIDE}
+    unreached = _connecting(mains)
+    outside = {
+        name
+        for name in left
+        if name in unreached or (name in tools and tools[name].outcome in _OUTSIDE)
+    }
     return replace(
         begun,
         listed=True,
@@ -123,6 +130,19 @@ def _ordinary(mains: list[Session]) -> dict[str, list[Call]]:
         for call in session.transcript.calls:
             if call.kind is ItemKind.TOOLS and call.family == VALID:
                 found.setdefault(call.target, []).append(call)
+    return found
+
+
+def _connecting(mains: list[Session]) -> set[str]:
+    """Tools that a valid input made connect to the sink, which answers nobody."""
+    found = set()
+    for session in mains:
+        numbers = {one.call for one in session.container.sink if one.kind in _CONNECTIONS}
+        found |= {
+            call.target
+            for call in session.transcript.calls
+            if call.kind is ItemKind.TOOLS and call.family == VALID and call.number in numbers
+        }
     return found
 
 
