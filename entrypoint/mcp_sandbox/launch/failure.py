@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from mcp_sandbox.launch import help as usage
 from mcp_sandbox.launch import needs
-from mcp_sandbox.model import Listener, SessionEnd, Transport
+from mcp_sandbox.model import SessionEnd, Transport
 from mcp_sandbox.model.launch import Needed, StartReason, Where
 
 KILLED = 137
@@ -39,7 +39,8 @@ class Seen:
     stderr: str = ""
     stdout: str = ""
     """The beginning of what it printed that was no message, as the breaches hold it."""
-    listeners: tuple[Listener, ...] = ()
+    ports: tuple[int, ...] = ()
+    """Where it listened."""
     found: str = ""
     """What was found where it listens."""
     needs_credentials: bool = False
@@ -150,7 +151,8 @@ _ENDED = frozenset({SessionEnd.EXITED, SessionEnd.STUCK_WRITE, SessionEnd.BUDGET
 def judge(seen: Seen) -> Failure:
     """The reason why a start was not answered."""
     text = "\n".join(needs.readable(seen.stderr))
-    needed = needs.in_text(f"{seen.stderr}\n{seen.stdout}")
+    refusal = seen.detail if seen.end is SessionEnd.REFUSED else ""
+    needed = needs.in_text(f"{seen.stderr}\n{seen.stdout}\n{refusal}")
     for question in (_engine, _credentials, _memory, _setting, _ended, _spoke):
         found = question(seen, text, needed)
         if found is not None:
@@ -276,7 +278,7 @@ def _spoke(seen: Seen, text: str, _: Sequence[Needed]) -> Failure | None:
             f"The server speaks {told}, not MCP",
             "Start it as an MCP server: perhaps another command or argument after `--`.",
         )
-    if seen.listeners and seen.end is not SessionEnd.EXITED:
+    if seen.ports and seen.end is not SessionEnd.EXITED:
         return _listens(seen)
     if _ASKS_STDIO.search(text) and seen.end is not None:
         return Failure(
@@ -296,7 +298,7 @@ def _spoke(seen: Seen, text: str, _: Sequence[Needed]) -> Failure | None:
 
 
 def _listens(seen: Seen) -> Failure:
-    ports = ", ".join(str(port) for port in sorted({one.port for one in seen.listeners})[:5])
+    ports = ", ".join(map(str, sorted(seen.ports)[:5]))
     if seen.wanted is Transport.STDIO:
         return Failure(
             StartReason.WRONG_TRANSPORT,

@@ -181,6 +181,8 @@ class Inventor:
     mint: Mint
     taken: Collection[str]
     """Variables and options that are the user's."""
+    slotted: Collection[str] = ()
+    """Settings whose values have a place among declared arguments."""
     _given: dict[str, tuple[Needed, int, str]] = field(default_factory=dict)
     """Name -> the setting, which of its tries is in use, and the value."""
     _files: dict[str, bytes] = field(default_factory=dict)
@@ -242,8 +244,10 @@ class Inventor:
         first: list[tuple[str, str]] = []
         found: list[tuple[str, str]] = []
         last: list[tuple[str, str]] = []
-        for name, (needed, _, value) in self._given.items():
-            shown = f"<planted:{place(needed)}>" if self._is_secret(name) else value
+        for name, (needed, _, _) in self._given.items():
+            value, shown = self.value(name)
+            if name in self.slotted:
+                continue
             if needed.where is Where.POSITIONAL:
                 (first if needed.kind is SettingKind.CHOICE else last).append((value, shown))
             elif name.startswith("--") and value:
@@ -251,6 +255,13 @@ class Inventor:
             elif needed.where is Where.FLAG:
                 found += [(name, name), (value, shown)] if value else [(name, name)]
         return (*first, *found, *last)
+
+    def value(self, name: str) -> tuple[str, str]:
+        """The value of a setting and what may be shown of it; both empty for one that has none."""
+        if name not in self._given:
+            return "", ""
+        needed, _, value = self._given[name]
+        return value, f"<planted:{place(needed)}>" if self._is_secret(name) else value
 
     @property
     def files(self) -> dict[str, bytes]:

@@ -109,7 +109,7 @@ def scan(
         if settings.baseline_image is not None:
             have_base_image(settings, run_id)
         Learning(settings, clock, results, learned, run_id, environment).learn()
-        mute = unanswered(learned.held, learned.image, learned.versions, settings)
+        mute = unanswered(learned.held)
         baseline = counts.baseline
         if settings.baseline_image is not None and mute is None:
             baseline = base_image(settings, clock, run_id, environment, learned.launch)

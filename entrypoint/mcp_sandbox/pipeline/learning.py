@@ -95,7 +95,7 @@ class Learned:
             return None
         return Observations(
             image=self.image,
-            planted=self.planted,
+            planted=tuple(dict.fromkeys((*self.planted, *self.held.planted))),
             limits=settings.limits,
             allowed=settings.allow,
             network=settings.network,
@@ -223,12 +223,15 @@ class Learning:
                 targets=targets,
                 environment=bait.environment,
                 matcher=matcher,
+                grower=planted.Grower(bait, matcher),
                 record_for=lambda name: files.enter_context(self.results.transcript(name, matcher)),
                 results=self.results,
                 bait=frozenset({*bait.files, *bait.links}),
                 observer=self.clock,
                 numbers=itertools.count(1),
                 launch=made,
+                image=image,
+                machine=self.learned.versions.get("architecture", ""),
             )
             hold(tools, self.learned.held)
 
@@ -330,7 +333,7 @@ def base_image(
             return comparing.unusable(reference, f"{error.what} {error.next_step}".strip())
     observations = learned.observations(settings)
     assert observations is not None  # noqa: S101 - learn raises when there is no image
-    mute = unanswered(learned.held, learned.image, learned.versions, settings)
+    mute = unanswered(learned.held)
     if mute is not None:
         return comparing.unusable(reference, mute.what)
     return comparing.of_image(reference, observations, settings.profile)

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from mcp_sandbox.launch.failure import Failure
 from mcp_sandbox.model import (
     ContainerFacts,
+    ImageFacts,
     Listener,
     OAuthFacts,
     Place,
@@ -28,7 +30,7 @@ from mcp_sandbox.model import (
 from mcp_sandbox.model.launch import Decided, LaunchReport
 from mcp_sandbox.pipeline import witnessing
 from mcp_sandbox.pipeline.results import Results
-from mcp_sandbox.planted import Matcher
+from mcp_sandbox.planted import Grower, Matcher
 from mcp_sandbox.probe.conversation import Record
 from mcp_sandbox.probe.hostile import Targets
 from mcp_sandbox.probe.http import oauth
@@ -36,7 +38,7 @@ from mcp_sandbox.probe.http.detect import Found, look
 from mcp_sandbox.probe.http.stream import HttpStream
 from mcp_sandbox.probe.plan import Plan
 from mcp_sandbox.probe.session import Prober
-from mcp_sandbox.sandbox import Sandbox, Server
+from mcp_sandbox.sandbox import NOTHING_GIVEN, Given, Sandbox, Server
 from mcp_sandbox.settings import Settings
 
 
@@ -77,6 +79,10 @@ class Held:
     reached: Reached = field(default_factory=Reached)
     oauth: OAuthFacts | None = None
     launch: LaunchReport = field(default_factory=LaunchReport)
+    planted: tuple[str, ...] = ()
+    """The places of the secrets in invented settings."""
+    failure: Failure | None = None
+    """Why the last start was not answered."""
 
 
 LOOK = 0.1
@@ -97,6 +103,8 @@ class Tools:
     targets: Targets
     environment: Mapping[str, str]
     matcher: Matcher
+    grower: Grower
+    """Makes further secrets, known to the matcher."""
     record_for: RecordFor
     results: Results
     bait: frozenset[str]
@@ -104,10 +112,15 @@ class Tools:
     observer: Observer
     numbers: Iterator[int]
     """Numbers the sessions of this run."""
+    image: ImageFacts | None = None
+    machine: str = ""
+    """The engine's architecture, in its own words."""
     place: Place | None = None
     """Where the server speaks MCP over HTTP; ``None`` for its standard streams."""
     launch: Decided = field(default_factory=Decided)
     """How the server is said to be started."""
+    given: Given = NOTHING_GIVEN
+    """What it is given beside what the user gave it."""
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the run is broken off: nothing is started any more, and what runs is let go."""
 
@@ -151,6 +164,7 @@ class Running:
             environment=tools.environment,
             name=name,
             tracing=tracing,
+            given=tools.given,
         )
         tools.going_on()
         matcher = tools.matcher
@@ -208,6 +222,10 @@ class Running:
     def ports(self) -> frozenset[int]:
         """The ports that it listens on now."""
         return frozenset(one.port for one in self._server.listeners())
+
+    def ports_left(self) -> tuple[int, ...]:
+        """The ports that it listens on, in order; none once it has ended."""
+        return () if self._server.stream.ended else tuple(sorted(self.ports()))
 
     def await_ports(self, ports: frozenset[int], seconds: float) -> None:
         """Wait until it listens on all of them; so many seconds, or until it has ended."""

@@ -1,34 +1,37 @@
-"""Start the server until it answers: the relaxation ladder, the transport, the era; or say why not.
+"""Start the server until it answers: settings, relaxation ladder, transport, era; or say why not.
 
-What answers first decides the transport. A server that ends by itself is started again with one
-limit less; one that refuses the handshake is asked in the other era.
+What answers first decides the transport. A server that names what it lacks is given it; one that
+ends by itself is started again with one limit less; one that refuses the handshake is asked in the
+other era.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 
 from mcp_sandbox import background
 from mcp_sandbox.errors import ServerNotStarted
+from mcp_sandbox.launch.failure import Seen, judge, may_lack_a_resource
 from mcp_sandbox.model import (
+    BreachKind,
     Era,
-    ImageFacts,
     Place,
     Reached,
     Relaxation,
     Session,
     SessionEnd,
     StartAttempt,
+    StopStage,
     Transport,
 )
+from mcp_sandbox.model.launch import StartReason
+from mcp_sandbox.pipeline.inventing import Inventing
 from mcp_sandbox.pipeline.plans import MAIN, Plans
 from mcp_sandbox.pipeline.running import Held, Running, Tools
 from mcp_sandbox.probe.http.detect import Found
 from mcp_sandbox.sandbox import LADDER
-from mcp_sandbox.settings import Settings
 
 GRACE = 1.0
 """Seconds that a server which speaks MCP over HTTP has left to answer over its standard streams:
@@ -38,70 +41,74 @@ MAX_ASKED = 200
 LAST_LINES = 10
 """Lines of standard error shown when the server did not start."""
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
-"""The engine's name for its machine -> the images' name."""
-
 
 def start_main(tools: Tools, held: Held, plans: Plans) -> Running | None:
-    """Climb the ladder until the server answers; ``None`` when it never does.
+    """Start the server until it answers; ``None`` when it never does.
 
-    Only a server that ends by itself is started again with a limit relaxed: one that stays and says
-    nothing lacks no resource. One that refuses the handshake is asked in the other era.
+    What it says that it lacks is invented, a few times. Only a server that ends by itself is
+    started again with a limit relaxed: one that stays and says nothing lacks no resource. One that
+    refuses the handshake is asked in the other era.
     """
     begun = time.monotonic()
     asked: tuple[str, ...] = ()
     era = Era.HANDSHAKE
     ladder = iter(LADDER)
     relaxation = next(ladder)
+    inventing = Inventing(plans, held)
     while True:
+        tools = plans.tools
         tools.observer.phase(
             "start: main" if relaxation is Relaxation.NONE else f"start: {relaxation.value}"
         )
-        tools = plans.tools
         try:
             running = Running(
                 tools, plans.make("main", era, MAIN), relaxation, name=tools.name("main")
             )
         except ServerNotStarted as error:
+            seen = _not_even_started(tools, error)
             held.attempts.append(StartAttempt(relaxation, f"not started: {error.detail}"))
-            if (step := next(ladder, None)) is None:
-                return None
-            relaxation = step
+            session = None
+        else:
+            with running.keeping(held):
+                answered, found = _opened(tools, running)
+                asked += found.asked
+                if not answered and found.place is None and found.locked is not None:
+                    held.oauth = running.oauth(found.locked)
+            if found.place is not None and not answered:
+                # From the start, in a container that nobody has asked anything yet.
+                running.close()
+                outcome = f"speaks MCP over {found.place.transport} at {_where(found.place)}"
+                held.attempts.append(StartAttempt(relaxation, outcome, seconds=running.seconds))
+                plans.tools = replace(tools, place=found.place)
+                continue
+            if answered:
+                held.attempts.append(StartAttempt(relaxation, "answered", seconds=running.seconds))
+                held.reached = Reached(
+                    tools.place.transport if tools.place else Transport.STDIO,
+                    tools.place,
+                    round(time.monotonic() - begun, 2),
+                    asked[:MAX_ASKED],
+                )
+                held.failure = None
+                return running
+            seconds = running.seconds
+            with running.keeping(held):
+                ports = running.ports_left()
+                session = running.close()
+            seen = _seen(tools, session, found, ports)
+            held.attempts.append(replace(_failed(relaxation, session, seen), seconds=seconds))
+        failure = held.failure = judge(seen)
+        if inventing.again(seen, failure, relaxation):
             continue
-        with running.keeping(held):
-            answered, found = _opened(tools, running)
-            asked += found.asked
-            if not answered and found.place is None and found.locked is not None:
-                held.oauth = running.oauth(found.locked)
-        if found.place is not None and not answered:
-            # From the start, in a container that nobody has asked anything yet.
-            running.close()
-            outcome = f"speaks MCP over {found.place.transport} at {_where(found.place)}"
-            held.attempts.append(StartAttempt(relaxation, outcome, seconds=running.seconds))
-            plans.tools = replace(tools, place=found.place)
-            continue
-        if answered:
-            held.attempts.append(StartAttempt(relaxation, "answered", seconds=running.seconds))
-            held.reached = Reached(
-                tools.place.transport if tools.place else Transport.STDIO,
-                tools.place,
-                round(time.monotonic() - begun, 2),
-                asked[:MAX_ASKED],
-            )
-            return running
-        seconds = running.seconds
-        with running.keeping(held):
-            session = running.close()
-        ended = session.transcript.end
-        held.attempts.append(replace(_failed(relaxation, session, found), seconds=seconds))
-        if ended is SessionEnd.REFUSED and era is Era.HANDSHAKE:
+        if seen.end is SessionEnd.REFUSED and era is Era.HANDSHAKE:
             era = Era.STATELESS
             continue
-        following = next(ladder, None) if ended is SessionEnd.EXITED else None
-        if following is None:
-            held.sessions.append(session)
+        step = next(ladder, None) if may_lack_a_resource(failure, seen) else None
+        if step is None:
+            held.launch = replace(held.launch, reason=failure.reason)
+            held.sessions += [session] if session is not None else []
             return None
-        relaxation = following
+        relaxation = step
 
 
 def _opened(tools: Tools, running: Running) -> tuple[bool, Found]:
@@ -134,59 +141,76 @@ def _where(place: Place) -> str:
     return f"port {place.port}, {place.path}"
 
 
-def _failed(relaxation: Relaxation, session: Session, found: Found) -> StartAttempt:
+_NOT_A_MESSAGE = frozenset(
+    {
+        BreachKind.NOT_JSON,
+        BreachKind.NOT_AN_OBJECT,
+        BreachKind.NOT_JSONRPC,
+        BreachKind.INVALID_UTF8,
+        BreachKind.UNTERMINATED_LINE,
+        BreachKind.OVERSIZED_LINE,
+    }
+)
+
+
+def _not_even_started(tools: Tools, error: ServerNotStarted) -> Seen:
+    return _of_the_run(tools, Seen(None, f"{error.what} {error.detail}"))
+
+
+def _seen(tools: Tools, session: Session, found: Found, ports: tuple[int, ...]) -> Seen:
+    """What a start that was not answered left behind."""
     transcript, container = session.transcript, session.container
-    outcome = f"{transcript.end.value}: {transcript.end_detail}".strip(": ")
-    if transcript.end is SessionEnd.COMPLETED:  # over HTTP alone: nothing was opened
-        outcome = f"{SessionEnd.NEVER_ANSWERED.value}: {found.why[:200]}"
-    if found.locked is not None:
-        outcome = f"needs credentials: {found.why[:200]}"
-    if container.oom_killed:
-        outcome = "out of memory"
-    return StartAttempt(relaxation, outcome, container.exit_code, container.stderr)
+    printed = [one.sample for one in transcript.breaches if one.kind in _NOT_A_MESSAGE]
+    # Over HTTP alone nothing was opened; whether it ended tells its exit.
+    end = transcript.end
+    if end is SessionEnd.COMPLETED and container.stop is StopStage.EXITED:
+        end = SessionEnd.EXITED
+    return _of_the_run(
+        tools,
+        Seen(
+            end,
+            transcript.end_detail,
+            exit_code=container.exit_code,
+            oom_killed=container.oom_killed,
+            stderr=container.stderr,
+            stdout=printed[0] if printed else "",
+            ports=ports,
+            found=found.why,
+            needs_credentials=found.locked is not None,
+            hosts=tuple(dict.fromkeys(one.host for one in container.sink if one.host)),
+        ),
+    )
 
 
-def unanswered(
-    held: Held, image: ImageFacts | None, engine: Mapping[str, str], settings: Settings
-) -> ServerNotStarted | None:
-    """Why the server never answered, and the way out; ``None`` when it did.
+def _of_the_run(tools: Tools, seen: Seen) -> Seen:
+    return replace(
+        seen,
+        wanted=tools.settings.transport,
+        image_architecture=tools.image.launch.architecture if tools.image else "",
+        machine=tools.machine,
+        start_timeout=tools.settings.start_timeout,
+        memory=tools.settings.memory,
+    )
 
-    ``engine``: what the engine says of itself.
-    """
-    if any(one.outcome == "answered" for one in held.attempts):
+
+def _failed(relaxation: Relaxation, session: Session, seen: Seen) -> StartAttempt:
+    container = session.container
+    return StartAttempt(relaxation, judge(seen).outcome, container.exit_code, container.stderr)
+
+
+def unanswered(held: Held) -> ServerNotStarted | None:
+    """Why the server never answered, and the way out; ``None`` when it did."""
+    failure = held.failure
+    if any(one.outcome == "answered" for one in held.attempts) or failure is None:
         return None
     last = held.attempts[-1]
-    end = held.sessions[-1].transcript.end if held.sessions else None
     detail = "\n".join(last.stderr.rstrip().splitlines()[-LAST_LINES:])
-    way_out = ""
-    if held.oauth is not None and held.oauth.locked:
-        where, status = f"port {held.oauth.port}, {held.oauth.path}", held.oauth.status
-        what = f"The server needs credentials: at {where} it answers {status} without a token"
-        way_out = (
-            "Give it one with --http-header Authorization='Bearer …', or have it started without "
-            "authentication, with --env or arguments after `--`."
-        )
-    elif end is None:
-        what = "The engine could not start the server"
+    what = failure.what
+    if failure.reason is StartReason.NOT_RUNNABLE and not detail:
         detail = last.outcome.removeprefix("not started: ")
-        way_out = "Check the image's ENTRYPOINT and CMD, or name its command after `--`."
-    elif end is SessionEnd.NEVER_ANSWERED:
-        what = f"The server said nothing within {settings.start_timeout:g} seconds"
-        way_out = (
-            "Give it longer with --start-timeout, or what it lacks with --env; "
-            "it has to speak MCP over standard input and output."
-        )
-    elif end is SessionEnd.EXITED:
-        what = f"The server exited with code {last.exit_code} before it answered"
-        way_out = "Give it what it lacks with --env or arguments after `--`; its last words tell."
-        if last.outcome == "out of memory":
-            what, way_out = "The server ran out of memory before it answered", "Raise --memory."
-    else:
-        what = f"The server did not answer as an MCP server does ({last.outcome[:200]})"
-    machine = engine.get("architecture", "")
-    wanted = image.launch.architecture if image else ""
-    if wanted not in {"", machine, _ARCHITECTURES.get(machine, machine)}:
-        what += f" (the image is for {wanted}, the engine is {machine})"
-    if len(held.attempts) > 1:
-        what += f", in {len(held.attempts)} attempts with ever fewer limits"
-    return ServerNotStarted(f"{what}.", next_step=way_out, detail=detail)
+    if held.launch.restarts:
+        what += f", after {held.launch.restarts} restarts with invented settings"
+    relaxed = len({one.relaxation for one in held.attempts})
+    if relaxed > 1:
+        what += f", with {relaxed - 1} of its limits relaxed one after the other"
+    return ServerNotStarted(f"{what}.", next_step=failure.way_out, detail=detail)

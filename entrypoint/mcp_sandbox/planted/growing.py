@@ -22,6 +22,8 @@ class Grower:
     ) -> None:
         """``matcher`` is the one that the run searches with."""
         self.planted = planted
+        self.grown: tuple[str, ...] = ()
+        """The places of what was made here, in order."""
         self._matcher = matcher
         self._mint = Mint.of(planted.tag, planted.cores, planted.values, randbelow)
 
@@ -34,5 +36,6 @@ class Grower:
             value = self._mint.secret(place, shape_for(name.lstrip("-").replace("-", "_")))
         cores, values = dict(self._mint.cores), dict(self._mint.values)
         self.planted = replace(self.planted, cores=cores, values=values)
+        self.grown = tuple(dict.fromkeys((*self.grown, place)))
         self._matcher.know(self.planted)
         return value

@@ -35,10 +35,10 @@ from mcp_sandbox.sandbox.launch import Kit, NoIpv6, Pod
 from mcp_sandbox.sandbox.planting import Planting
 from mcp_sandbox.sandbox.pod import Ties
 from mcp_sandbox.sandbox.server import Server
-from mcp_sandbox.sandbox.spec import LADDER, ServerSpec, server_spec
+from mcp_sandbox.sandbox.spec import LADDER, NOTHING_GIVEN, Given, ServerSpec, server_spec
 from mcp_sandbox.sandbox.watch import Recorded
 
-__all__ = ["LADDER", "Engine", "Recorded", "Sandbox", "Server"]
+__all__ = ["LADDER", "NOTHING_GIVEN", "Engine", "Given", "Recorded", "Sandbox", "Server"]
 
 EXIT_TIMEOUT = 5.0
 """Seconds: who stops a run does not wait long for it to be cleared away."""
@@ -155,10 +155,11 @@ class Sandbox:
         environment: Mapping[str, str],
         name: str,
         tracing: Tracing = Tracing.INSIDE,
+        given: Given = NOTHING_GIVEN,
     ) -> Server:
         """Start a server and open its gate.
 
-        ``environment`` is planted: it does not show in ``command_line``. Raises
+        ``environment`` is planted: it does not show in ``command_line``, as ``given`` does. Raises
         ``ServerNotStarted`` when it cannot be started (no such program or user), ``EngineFailed``
         when it cannot be watched.
         """
@@ -173,6 +174,7 @@ class Sandbox:
             extra_args=self._extra_args,
             planted=environment,
             labels=self._labels("server"),
+            given=given,
         )
         self._started += 1
         unique = f"mcp-sandbox-{self._run_id}-{self._started}-{name}"

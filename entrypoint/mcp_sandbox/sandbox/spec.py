@@ -27,6 +27,24 @@ LADDER: tuple[Relaxation, ...] = tuple(Relaxation)
 
 
 @dataclass(frozen=True)
+class Given:
+    """What a server is given at its start beside what the user gave it, who has the last word.
+
+    An argument is a pair: the word, and what may be shown of it.
+    """
+
+    settings: tuple[str, ...] = ()
+    """``NAME=VALUE`` that anybody may read."""
+    command: tuple[tuple[str, str], ...] | None = None
+    """In place of the image's command; ``None`` leaves that."""
+    arguments: tuple[tuple[str, str], ...] = ()
+    """After the command, whosever it is."""
+
+
+NOTHING_GIVEN = Given()
+
+
+@dataclass(frozen=True)
 class ServerSpec:
     """One server container. Sizes in bytes."""
 
@@ -48,7 +66,8 @@ class ServerSpec:
     planted: tuple[str, ...] = ()
     """``NAME=VALUE`` with planted secrets, left out of the command line."""
     arguments: tuple[str, ...] = ()
-    """Of ``command``, what did not come from the image."""
+    """What the command line ends in: nothing when the image's own command stands as it is. A
+    planted secret is named there, not shown."""
     labels: dict[str, str] = field(default_factory=dict)
 
 
@@ -64,6 +83,7 @@ def server_spec(
     extra_args: tuple[str, ...],
     planted: Mapping[str, str],
     labels: Mapping[str, str],
+    given: Given = NOTHING_GIVEN,
 ) -> ServerSpec:
     """The container for one step of the ladder. ``user`` is the effective one."""
     step = LADDER.index(relaxation)
@@ -71,20 +91,25 @@ def server_spec(
     memory = limits.memory
     if step >= LADDER.index(Relaxation.MORE_MEMORY):
         memory = max(MORE_MEMORY, 2 * limits.memory)
+    own = tuple((word, word) for word in extra_args or launch.command)
+    base = own if extra_args or given.command is None else given.command
+    command = (*base, *given.arguments)
+    settings = tuple(pair for pair in given.settings if pair.partition("=")[0] not in named)
+    named |= {pair.partition("=")[0] for pair in settings}
     return ServerSpec(
         image=image,
         original=original,
         user=user,
         entrypoint=launch.entrypoint,
-        command=extra_args or launch.command,
+        command=tuple(word for word, _ in command),
         working_dir=launch.working_dir,
         tmpfs=tuple(path for path in launch.volumes if path.rstrip("/") not in ("", "/tmp")),  # noqa: S108
         read_only=step < LADDER.index(Relaxation.WRITABLE_ROOT),
         memory=memory,
         limits=limits,
-        environment=extra_env,
+        environment=(*extra_env, *settings),
         planted=tuple(f"{k}={v}" for k, v in sorted(planted.items()) if k not in named),
-        arguments=extra_args,
+        arguments=() if command == own and not extra_args else tuple(one for _, one in command),
         labels=dict(labels),
     )
 

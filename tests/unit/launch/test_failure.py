@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from mcp_sandbox.launch.failure import Failure, Seen, judge, may_lack_a_resource
-from mcp_sandbox.model import Listener, SessionEnd, Transport
+from mcp_sandbox.model import SessionEnd, Transport
 from mcp_sandbox.model.launch import StartReason
 
 EXITED = Seen(SessionEnd.EXITED, exit_code=1, machine="x86_64", image_architecture="amd64")
 SILENT = Seen(SessionEnd.NEVER_ANSWERED, machine="x86_64", image_architecture="amd64")
-PORT = (Listener("inet", "0.0.0.0", 8080),)
+PORT = (8080,)
 
 
 def exited(stderr: str, code: int = 1, **more: object) -> Seen:
@@ -85,11 +85,11 @@ CASES: dict[str, tuple[Seen, StartReason]] = {
         StartReason.CRASHED_AT_IMPORT,
     ),
     "stdio wanted of one that listens": (
-        silent(listeners=PORT, wanted=Transport.STDIO),
+        silent(ports=PORT, wanted=Transport.STDIO),
         StartReason.WRONG_TRANSPORT,
     ),
     "listens, and no MCP there": (
-        silent(listeners=PORT, found="8080 /: status 404"),
+        silent(ports=PORT, found="8080 /: status 404"),
         StartReason.WRONG_TRANSPORT,
     ),
     "http wanted of one that does not listen": (
@@ -101,7 +101,7 @@ CASES: dict[str, tuple[Seen, StartReason]] = {
         StartReason.WRONG_TRANSPORT,
     ),
     "credentials": (
-        silent(listeners=PORT, needs_credentials=True, found="status 401"),
+        silent(ports=PORT, needs_credentials=True, found="status 401"),
         StartReason.NEEDS_CREDENTIALS,
     ),
     "language server": (

@@ -1,0 +1,152 @@
+"""Servers that do not start as they are: what is invented for them, and why the others never do."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from mcp_sandbox.model.launch import StartReason
+from mcp_sandbox.sandbox import Engine
+from support.front_door import QUICK, Done, Door
+from support.on_engine import CORPUS_FILES, WITH_PYTHON, labelled, remove_bundle
+from support.scanning import shown
+
+pytestmark = pytest.mark.engine
+
+ENTRY = 'ENTRYPOINT ["python3", "-B", "/srv/servers/starting/server.py"]\n'
+SHORT = ("--max-calls", "20", "--start-timeout", "4")
+
+LACKS: dict[str, tuple[set[str], int]] = {
+    "environment": ({"ACME_API_KEY", "ACME_BASE_URL"}, 2),
+    "leak": ({"ACME_API_KEY", "ACME_BASE_URL"}, 2),
+    "options": ({"--api-key", "folder"}, 1),
+    "usage": ({"--token", "stdio"}, 1),
+    "database": ({"DATABASE_URL"}, 2),
+    "stdio": ({"--stdio"}, 1),
+}
+"""Mode -> the names of what is invented, and how often the server is started again for it."""
+FAILS: dict[str, tuple[StartReason, str]] = {
+    "stubborn": (StartReason.MISSING_SETTING, "ACME_LICENCE"),
+    "offline": (StartReason.NEEDS_NETWORK, "db.acme.example"),
+    "folder": (StartReason.NEEDS_WRITABLE_FOLDER, "/sys/acme-logs"),
+    "memory": (StartReason.NEEDS_MEMORY, "memory"),
+    "imports": (StartReason.CRASHED_AT_IMPORT, "its own code"),
+    "listens": (StartReason.WRONG_TRANSPORT, "port 3000"),
+    "language": (StartReason.ANOTHER_PROTOCOL, "Language Server Protocol"),
+    "banner": (StartReason.PRINTED_TO_STDOUT, "Welcome to Acme"),
+    "clean": (StartReason.EXITED_CLEANLY, "code 0"),
+    "fails": (StartReason.EXITED, "code 3"),
+    "silent": (StartReason.NEVER_ANSWERED, "4 seconds"),
+    "program": (StartReason.NOT_RUNNABLE, "could not start"),
+    "processor": (StartReason.ARCHITECTURE, "another processor"),
+}
+"""Mode -> the reason, and what its sentence says."""
+OPTIONS = {"listens": ("--transport", "stdio"), "memory": ("--memory", "32m")}
+OWN_IMAGES = {
+    "program": 'ENTRYPOINT ["/srv/no-such-program"]\n',
+    "processor": 'COPY --chmod=755 other /srv/other\nENTRYPOINT ["/srv/other"]\n',
+}
+
+
+@pytest.fixture(scope="module")
+def scans(
+    build: Any,
+    engine: Engine,
+    docker_host: str | None,
+    helper_image: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Done]:
+    files = CORPUS_FILES | {"other": "no program of any processor\n"}
+    common = build(WITH_PYTHON + ENTRY, files).id
+    images = {mode: build(WITH_PYTHON + more, files).id for mode, more in OWN_IMAGES.items()}
+
+    def scan(mode: str) -> Done:
+        folder = tmp_path_factory.mktemp(mode)
+        door = Door(folder, docker_host, "--helper-image", helper_image, *QUICK)
+        words = ("--image", images.get(mode, common))
+        words += () if mode in images else ("--", mode)
+        try:
+            done = door.start("scan", *SHORT, *OPTIONS.get(mode, ()), *words).end(within=200)
+        finally:
+            door.close()
+        remove_bundle(engine, helper_image, door.label)
+        assert labelled(engine, door.label) == [], mode
+        assert door.left_here() == [], mode
+        return done
+
+    modes = [*LACKS, *FAILS]
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(modes, pool.map(scan, modes), strict=True))
+
+
+def launch(done: Done) -> dict[str, Any]:
+    found: dict[str, Any] = done.report["observations"]["launch"]
+    return found
+
+
+@pytest.mark.parametrize("mode", LACKS)
+def test_a_server_is_given_what_it_lacks(mode: str, scans: dict[str, Done]):
+    done, (names, restarts) = scans[mode], LACKS[mode]
+    assert done.report["verdict"] in {"pass", "fail"}, shown(done.report) + done.err
+    assert {one["name"] for one in launch(done)["invented"]} == names
+    assert launch(done)["restarts"] == restarts
+    assert launch(done)["reason"] is None
+    relaxed = {one["container"]["relaxation"] for one in done.report["observations"]["sessions"]}
+    assert relaxed == {"none"}  # a missing setting is no reason to relax a limit
+    summary = (done.folder / "summary.md").read_text()
+    for name in names:
+        assert f"`{name}`" in summary
+        assert name in done.out + done.err
+
+
+def test_a_secret_is_kept_nowhere(scans: dict[str, Done]):
+    done = scans["options"]
+    keys = [one for one in launch(done)["invented"] if one["kind"] == "secret"]
+    assert [one["shown"] for one in keys] == [""]
+    lines = {tuple(one["container"]["command_line"]) for one in done.report["observations"]["sessions"]}
+    (line,) = lines
+    assert line[-3:] == ("options", "--api-key=<planted:argument:--api-key>", "/tmp")
+    found = [one["rule"] for one in done.report["findings"] if "argument:" in one["message"]]
+    assert found == []  # that it stands in the server's own command line is our doing
+
+
+def test_an_invented_key_that_leaves_is_a_finding(scans: dict[str, Done]):
+    (found,) = [
+        one for one in scans["leak"].report["findings"] if one["rule"] == "canary-exfiltrated"
+    ]
+    assert "env:ACME_API_KEY" in found["message"]
+    assert "collector.acme.example" in found["message"]
+    assert scans["leak"].code == 1
+    quiet = [one["rule"] for one in scans["environment"].report["findings"]]
+    assert "canary-exfiltrated" not in quiet
+    assert "env:ACME_API_KEY" in scans["leak"].report["observations"]["planted"]
+
+
+@pytest.mark.parametrize("mode", FAILS)
+def test_a_server_that_never_starts_has_one_reason(mode: str, scans: dict[str, Done]):
+    done, (reason, words) = scans[mode], FAILS[mode]
+    assert done.code == 3, done.err
+    assert launch(done)["reason"] == reason.value, done.err
+    assert words in done.sentence
+    assert done.way_out
+    assert done.report["score"] is None
+    assert f"Why it did not start" in (done.folder / "summary.md").read_text()
+
+
+def test_every_reason_is_shown_by_a_server():
+    elsewhere = {StartReason.NEEDS_CREDENTIALS}  # by those that ask for a token
+    assert {reason for reason, _ in FAILS.values()} | elsewhere == set(StartReason)
+
+
+@pytest.mark.parametrize("mode", ["stubborn", "language", "silent", "listens", "processor"])
+def test_no_limit_is_relaxed_where_none_is_to_blame(mode: str, scans: dict[str, Done]):
+    attempts = scans[mode].report["observations"]["attempts"]
+    assert {one["relaxation"] for one in attempts} == {"none"}, attempts
+
+
+@pytest.mark.parametrize("mode", ["folder", "memory", "fails"])
+def test_limits_are_relaxed_for_one_that_ends_by_itself(mode: str, scans: dict[str, Done]):
+    attempts = scans[mode].report["observations"]["attempts"]
+    assert len({one["relaxation"] for one in attempts}) == 4, attempts
