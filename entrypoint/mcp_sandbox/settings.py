@@ -311,17 +311,30 @@ class Settings(BaseModel):
     def _of_source(self) -> None:
         """Raise ``ValueError`` for what does not go with the source, or with none."""
         kind = None if self.source is None else source_names.parse(self.source).kind
-        packages = {source_names.Kind.PYPI, source_names.Kind.NPM, source_names.Kind.BUNDLE}
-        if self.dockerfile is not None and kind in packages:
-            raise ValueError("--dockerfile goes with a folder or a repository, not with a package")
-        for name in ("entry_point", "constraint", "system_packages", "install_scripts"):
-            if getattr(self, name) and kind not in packages:
-                raise ValueError(f"{option(name)} goes with a package")
+        for name, goes_with in _GOES_WITH.items():
+            if getattr(self, name) and kind not in goes_with:
+                forms = " or ".join(source_names.FORMS[one] for one in goes_with)
+                raise ValueError(f"{option(name)} goes with {forms}")
+        if self.dockerfile is not None and kind not in {None, source_names.Kind.GIT}:
+            raise ValueError("--dockerfile goes with a folder or a repository")
 
     @property
     def limits(self) -> Limits:
         """The server container's limits."""
         return Limits(memory=self.memory, cpus=self.cpus, pids=self.pids)
+
+
+_PYPI, _NPM, _BUNDLE = (
+    source_names.Kind.PYPI,
+    source_names.Kind.NPM,
+    source_names.Kind.BUNDLE,
+)
+_GOES_WITH = {
+    "entry_point": (_PYPI, _NPM),
+    "constraint": (_PYPI, _NPM, _BUNDLE),
+    "system_packages": (_PYPI, _NPM, _BUNDLE),
+    "install_scripts": (_NPM,),
+}
 
 
 def option(name: str) -> str:

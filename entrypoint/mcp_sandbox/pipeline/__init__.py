@@ -23,7 +23,7 @@ from mcp_sandbox.errors import (
 from mcp_sandbox.model import Verdict
 from mcp_sandbox.model.answer import Report
 from mcp_sandbox.model.locked import LOCK_FILE, Baseline, Taken
-from mcp_sandbox.pipeline import comparing
+from mcp_sandbox.pipeline import comparing, sourcing
 from mcp_sandbox.pipeline.judging import Judged, judge, rejudge, rendered, rule_infos, unfinished
 from mcp_sandbox.pipeline.learning import Clock, Learned, Learning, base_image, have_base_image
 from mcp_sandbox.pipeline.locking import old_lock, write_lock
@@ -108,18 +108,19 @@ def scan(
         settings = counts.settings
         if settings.baseline_image is not None:
             have_base_image(settings, run_id)
-        Learning(settings, clock, results, learned, run_id, environment).learn()
-        mute = unanswered(learned.held)
-        baseline = counts.baseline
-        if settings.baseline_image is not None and mute is None:
-            baseline = base_image(settings, clock, run_id, environment, learned.launch)
-        clock.phase("judge")
-        judged = _judged(settings, learned, counts, baseline)
-        report = replace(judged.report, versions=learned.versions, run=clock.facts(run_id))
-        answered = mute is None
-        locked = answered and not judged.taken.incomplete
-        write(results, report, settings, answered=answered, locked=locked)
-        return _proposed(results, report, judged.taken, mute)
+        with sourcing.brought(settings, clock.phase, environment) as there:
+            Learning(there, clock, results, learned, run_id, environment).learn()
+            mute = unanswered(learned.held)
+            baseline = counts.baseline
+            if settings.baseline_image is not None and mute is None:
+                baseline = base_image(there, clock, run_id, environment, learned.launch)
+            clock.phase("judge")
+            judged = _judged(there, learned, counts, baseline)
+            report = replace(judged.report, versions=learned.versions, run=clock.facts(run_id))
+            answered = mute is None
+            locked = answered and not judged.taken.incomplete
+            write(results, report, there, answered=answered, locked=locked)
+            return _proposed(results, report, judged.taken, mute)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - told, with what was learned
         broken = _failure(error)
     report = unfinished(learned.observations(settings), broken, settings.profile)

@@ -159,7 +159,7 @@ class Learning:
 
     def _image(self, store: ImageStore) -> ImageFacts:
         settings = self.settings
-        if settings.context is None and settings.source is not None:
+        if settings.source is not None:
             return sourcing.image(store, settings, self.environment)
         if settings.context is None:
             return store.take(settings.image or "")

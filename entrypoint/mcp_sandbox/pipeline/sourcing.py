@@ -1,82 +1,148 @@
-"""The image of a server that is a package: resolved in one build, made in a second one.
+"""A server that is a package, a bundle or a repository: what it is taken from, and its image.
 
-What a package names is resolved anew each time; the second build has a lock with hashes, and the
-engine remembers what it came to as long as the lock is the same.
+What a package names is resolved anew each time, in one build; the second build has a lock with
+hashes, and the engine remembers what it came to as long as the lock is the same. The files of a
+bundle and of a repository are laid out for the whole run: they are what scanners look at, and what
+tells how the server is started. No policy and no lock file is taken from them: their author is who
+is examined.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from mcp_sandbox import interrupts
 from mcp_sandbox.image import ImageStore
-from mcp_sandbox.model import ImageFacts
+from mcp_sandbox.model import ImageFacts, SourceFacts
 from mcp_sandbox.settings import Settings
-from mcp_sandbox.sources import npm, pypi
+from mcp_sandbox.sources import archive, bundle, checkout, npm, pypi
 from mcp_sandbox.sources.names import Kind, Source, parse
 from mcp_sandbox.sources.recipe import LOCK_STAGE, RESOLVE_STAGE, Recipe, Wishes
 
 PREFIX = "mcp-sandbox-source-"
 
 
+@contextmanager
+def brought(
+    settings: Settings, phase: Callable[[str], None], environment: Mapping[str, str]
+) -> Iterator[Settings]:
+    """The settings with the folder of what was fetched or unpacked; the same where nothing is.
+
+    Raises ``SourceUnusable`` and ``IndexUnreachable``.
+    """
+    source = None if settings.source is None else parse(settings.source)
+    if source is None or source.kind not in {Kind.BUNDLE, Kind.GIT}:
+        yield settings
+        return
+    with interrupts.temporary_folder(PREFIX) as folder:
+        phase("source")
+        if source.kind is Kind.BUNDLE:
+            context = folder / bundle.FOLDER
+            archive.unpack(Path(source.name), context)
+        else:
+            checkout.fetch(source, folder, environment)
+            context = folder / checkout.FOLDER
+        # Commits that the user names are of another repository.
+        yield settings.model_copy(update={"context": context, "base": "", "head": ""})
+
+
 def image(store: ImageStore, settings: Settings, environment: Mapping[str, str]) -> ImageFacts:
-    """The image of ``settings.source``.
+    """The image of ``settings.source``; its files are laid out (see ``brought``).
 
     Raises what ``ImageStore.build`` raises, ``SourceUnusable`` and ``IndexUnreachable``.
     """
-    source = parse(settings.source or "")
-    with interrupts.temporary_folder(PREFIX) as folder:
-        recipe = _recipe(store, settings, environment, source, folder / "asking")
-        made = store.build(
-            _laid_out(folder / "image", recipe.files, recipe.executable),
-            dockerfile=None,
-            network=settings.build_network,
-            timeout=settings.build_timeout,
-            environment=environment,
+    return _Making(store, settings, environment, parse(settings.source or "")).image()
+
+
+class _Making:
+    """The builds of one source."""
+
+    def __init__(
+        self,
+        store: ImageStore,
+        settings: Settings,
+        environment: Mapping[str, str],
+        source: Source,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._environment = environment
+        self._source = source
+        self._wishes = Wishes(
+            entry_point=settings.entry_point,
+            constraints=settings.constraint,
+            system_packages=settings.system_packages,
+            install_scripts=settings.install_scripts,
         )
-    assert made.build is not None  # noqa: S101 - it was built
-    return replace(made, reference=source.text, build=replace(made.build, source=recipe.facts))
 
+    def image(self) -> ImageFacts:
+        source, context = self._source, self._settings.context
+        if source.kind is Kind.GIT:
+            assert context is not None  # noqa: S101 - it was fetched
+            facts = SourceFacts(source.text, resolved=checkout.commit(context))
+            return self._told(self._built(context, self._settings.dockerfile), facts)
+        with interrupts.temporary_folder(PREFIX) as folder:
+            recipe = self._recipe(folder / "asking")
+            # A bundle is part of the context: what is beside it is ours.
+            place = folder / "image" if context is None else context.parent
+            place.mkdir(exist_ok=True)
+            _lay_out(place, recipe.files)
+            return self._told(self._built(place, None), recipe.facts)
 
-def _recipe(
-    store: ImageStore,
-    settings: Settings,
-    environment: Mapping[str, str],
-    source: Source,
-    folder: Path,
-) -> Recipe:
-    wishes = Wishes(
-        entry_point=settings.entry_point,
-        constraints=settings.constraint,
-        system_packages=settings.system_packages,
-        install_scripts=settings.install_scripts,
-    )
+    def _told(self, made: ImageFacts, facts: SourceFacts) -> ImageFacts:
+        assert made.build is not None  # noqa: S101 - it was built
+        build = replace(made.build, source=facts)
+        return replace(made, reference=self._source.text, build=build)
 
-    def exported(files: Mapping[str, bytes]) -> dict[str, bytes]:
-        return store.export(
-            _laid_out(folder, files),
+    def _built(self, context: Path, dockerfile: Path | None) -> ImageFacts:
+        return self._store.build(
+            context,
+            dockerfile=dockerfile,
+            network=self._settings.build_network,
+            timeout=self._settings.build_timeout,
+            environment=self._environment,
+        )
+
+    def _recipe(self, folder: Path) -> Recipe:
+        source, wishes = self._source, self._wishes
+        if source.kind is Kind.PYPI:
+            asked = pypi.asking(source, wishes)
+            return pypi.made(source, wishes, self._exported(folder, asked))
+        if source.kind is Kind.NPM:
+            asked = npm.asking(source, wishes)
+            return npm.made(source, wishes, self._exported(folder, asked))
+        context = self._settings.context
+        assert context is not None  # noqa: S101 - it was unpacked
+        read = bundle.read(
+            source,
+            archive.small(context / bundle.MANIFEST, bundle.MAX_MANIFEST),
+            archive.small(context / bundle.PROJECT, bundle.MAX_MANIFEST),
+        )
+        needs = bundle.asking(read, wishes)
+        found = None if needs is None else self._exported(folder, needs)
+        with Path(source.name).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return bundle.made(source, read, wishes, digest, found)
+
+    def _exported(self, folder: Path, files: Mapping[str, bytes]) -> dict[str, bytes]:
+        """What a build says of these files."""
+        folder.mkdir()
+        _lay_out(folder, files)
+        return self._store.export(
+            folder,
             stage=LOCK_STAGE,
             anew=RESOLVE_STAGE,
-            network=settings.build_network,
-            timeout=settings.build_timeout,
-            environment=environment,
+            network=self._settings.build_network,
+            timeout=self._settings.build_timeout,
+            environment=self._environment,
         )
 
-    if source.kind is Kind.PYPI:
-        return pypi.made(source, wishes, exported(pypi.asking(source, wishes)))
-    return npm.made(source, wishes, exported(npm.asking(source, wishes)))
 
-
-def _laid_out(
-    folder: Path, files: Mapping[str, bytes], executable: frozenset[str] = frozenset()
-) -> Path:
-    """A folder with these files."""
-    folder.mkdir()
+def _lay_out(folder: Path, files: Mapping[str, bytes]) -> None:
     for name, data in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-        path.chmod(0o755 if name in executable else 0o644)
-    return folder
+        (folder / name).write_bytes(data)
+        (folder / name).chmod(0o644)  # the same whatever our umask is

@@ -17,6 +17,8 @@ from mcp_sandbox.sources import recipe
 from mcp_sandbox.sources.names import Source
 from mcp_sandbox.sources.recipe import Recipe, Wishes
 
+PARTS = ("base", "node", "npm")
+NODE = "--from=node /opt/node/bin/node /usr/local/bin/node"
 _CONSTRAINT = re.compile(
     r"(?P<name>(?:@[a-z0-9~-][a-z0-9._~-]{0,99}/)?[a-z0-9~-][a-z0-9._~-]{0,199})"
     r"@(?P<range>[0-9A-Za-z^~<>=.*| +-]{1,60})"
@@ -48,7 +50,7 @@ def asking(source: Source, wishes: Wishes) -> dict[str, bytes]:
     if overrides:
         package["overrides"] = overrides
     return {
-        "Dockerfile": recipe.template("npm.Dockerfile"),
+        "Dockerfile": recipe.dockerfile(*PARTS),
         "resolve.sh": recipe.template("resolve-npm.sh"),
         "node.txt": recipe.template("node.txt"),
         "system.txt": recipe.system(wishes),
@@ -81,7 +83,8 @@ def made(source: Source, wishes: Wishes, exported: Mapping[str, bytes]) -> Recip
     files["package-lock.json"] = lock
     files["npmrc"] = f"ignore-scripts={str(not wishes.install_scripts).lower()}\n".encode()
     command = (f"/app/node_modules/.bin/{found[0]}",)
-    files["Dockerfile"] = recipe.started(files["Dockerfile"], command)
+    copies = (NODE, "--from=installed --chown=0:0 /app /app")
+    files["Dockerfile"] = recipe.dockerfile(*PARTS, copies=copies, command=command)
     facts = SourceFacts(
         asked=source.text,
         resolved=f"{source.name} {source.version}",

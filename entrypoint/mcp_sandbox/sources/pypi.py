@@ -19,6 +19,9 @@ from mcp_sandbox.sources.names import Source
 from mcp_sandbox.sources.recipe import Recipe, Wishes
 
 PYTHON = "/venv/bin/python"
+PARTS = ("base", "pip", "pypi")
+COPIES = ("--from=installed --chown=0:0 /venv /venv",)
+ENVIRONMENT = {"PATH": "/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _VERSION = re.compile(r"[A-Za-z0-9.!+_-]{1,100}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -74,7 +77,7 @@ def context(wishes: Wishes, *, wanted: str, main: str) -> dict[str, bytes]:
                 f"--constraint {one[:100]!r} is none of pip's.", next_step="Write it as `mcp<2`."
             )
     return {
-        "Dockerfile": recipe.template("pypi.Dockerfile"),
+        "Dockerfile": recipe.dockerfile(*PARTS),
         "resolve.sh": recipe.template("resolve-pypi.sh"),
         "system.txt": recipe.system(wishes, "python3"),
         "wanted.txt": wanted.encode(),
@@ -93,7 +96,9 @@ def made(source: Source, wishes: Wishes, exported: Mapping[str, bytes]) -> Recip
     command, why = _command(source, wishes, exported)
     lock = "".join(one.line for one in archives).encode()
     files = asking(source, wishes) | {"lock.txt": lock}
-    files["Dockerfile"] = recipe.started(files["Dockerfile"], command)
+    files["Dockerfile"] = recipe.dockerfile(
+        *PARTS, copies=COPIES, environment=ENVIRONMENT, command=command
+    )
     facts = SourceFacts(
         asked=source.text,
         resolved=f"{source.name} {source.version}",

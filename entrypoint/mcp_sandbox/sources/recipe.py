@@ -11,7 +11,7 @@ import importlib.resources
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from mcp_sandbox.errors import SourceUnusable
@@ -28,6 +28,7 @@ MAX_NAMED = 20
 LOG_LINES = 15
 
 _SYSTEM = re.compile(r"[a-z0-9][a-z0-9+.-]{1,99}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
 _COMMAND = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,99}")
 _BASE = ("ca-certificates",)
 
@@ -50,8 +51,6 @@ class Recipe:
     files: dict[str, bytes]
     """Name -> content; ``Dockerfile`` is one of them."""
     facts: SourceFacts
-    executable: frozenset[str] = field(default=frozenset())
-    """Those of the files that may be run."""
 
 
 def template(name: str) -> bytes:
@@ -64,11 +63,34 @@ def digest(lock: bytes) -> str:
     return hashlib.sha256(lock).hexdigest()
 
 
-def started(dockerfile: bytes, command: Sequence[str], environment: Sequence[str] = ()) -> bytes:
-    """A template with the lines that start the server. Raises ``SourceUnusable``."""
-    lines = [f"ENV {pair}\n" for pair in environment]
-    lines.append(f"ENTRYPOINT {json.dumps(list(command))}\n")
-    return dockerfile + "".join(lines).encode("ascii")
+def dockerfile(
+    *parts: str,
+    copies: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    command: Sequence[str] = (),
+    arguments: Sequence[str] = (),
+) -> bytes:
+    """A Dockerfile of templates; with a ``command``, what they made becomes an image of its own.
+
+    ``copies`` are the arguments of its COPY instructions. Raises ``SourceUnusable`` for an
+    environment that no Dockerfile can hold.
+    """
+    made = [template(f"{part}.Dockerfile").decode("ascii") for part in parts]
+    if command:
+        made.append("\nFROM base\n")
+        made += [f"COPY {one}\n" for one in copies]
+        made += [f"ENV {_assignment(*pair)}\n" for pair in (environment or {}).items()]
+        made.append("USER 65532:65532\nWORKDIR /home/server\n")
+        made.append(f"ENTRYPOINT {json.dumps(list(command))}\n")
+        made += [f"CMD {json.dumps(list(arguments))}\n"] if arguments else []
+    return "".join(made).encode("utf-8")
+
+
+def _assignment(name: str, value: str) -> str:
+    if not _VARIABLE.fullmatch(name) or not value.isprintable():
+        raise SourceUnusable(f"The variable {name[:100]!r} cannot be set in an image.")
+    escaped = re.sub(r'([\\"$])', r"\\\1", value)
+    return f'{name}="{escaped}"'
 
 
 def system(wishes: Wishes, *needed: str) -> bytes:
