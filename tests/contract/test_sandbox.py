@@ -506,9 +506,19 @@ def test_an_engine_that_goes_on_stumbling_is_not_held_against_the_server(
             start(opened)
 
 
+LOST = {
+    "both outputs": "exit 0",
+    "the archive": "echo 'process 1 eA==' >&2",
+    "the archive's end": "echo 'process 1 eA==' >&2; head -c 2048 /dev/zero",
+    "the list": "head -c 10240 /dev/zero",
+}
+"""What is left of the helper's two outputs when the engine has lost a part."""
+
+
+@pytest.mark.parametrize("script", LOST.values(), ids=LOST)
 @pytest.mark.parametrize(("lost", "whole"), [(1, True), (2, False)])
 def test_a_helper_whose_output_the_engine_loses_is_asked_once_more(
-    sandbox: Open, monkeypatch: pytest.MonkeyPatch, lost: int, whole: bool
+    sandbox: Open, monkeypatch: pytest.MonkeyPatch, script: str, lost: int, whole: bool
 ):
     body, runs = helper_module.HelperSpec.body, []
 
@@ -516,7 +526,7 @@ def test_a_helper_whose_output_the_engine_loses_is_asked_once_more(
         if spec.end is not None:
             return body(spec)
         runs.append(spec)
-        return body(spec) | ({"Entrypoint": ["/bin/true"]} if len(runs) <= lost else {})
+        return body(spec) | ({"Entrypoint": ["sh", "-c", script]} if len(runs) <= lost else {})
 
     with sandbox("echo x >/tmp/x; echo up; cat") as opened:
         server = start(opened)

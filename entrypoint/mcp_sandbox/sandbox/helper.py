@@ -24,6 +24,8 @@ from mcp_sandbox.sandbox.stream import AttachedStream, HeadTail, open_attached
 TIMEOUT = 8.0
 """Seconds."""
 MAX_STDERR = 8 * 2**20
+TAR_RECORD = 10_240
+"""Bytes of GNU tar's records; the last one is filled up."""
 
 _CGROUP_FILES = (
     "memory.peak",
@@ -148,8 +150,9 @@ class HelperResult:
 def run_helper(engine: Engine, spec: HelperSpec, *, limit: int) -> HelperResult:
     """Start it, read at most ``limit`` bytes of archive, remove it. Trouble is in the result.
 
-    An engine that fails to start it, or loses what it printed, is asked once more: a run is
-    worthless without its witnesses, and engines under load do both.
+    An engine that fails to start it, or loses what it printed (either output; it lists at least the
+    first process), is asked once more: under load engines do both, and a run without its witnesses
+    is worth nothing.
     """
     try:
         return engine.patiently(lambda: _run(engine, spec, limit))
@@ -175,8 +178,8 @@ def _run(engine: Engine, spec: HelperSpec, limit: int) -> HelperResult:
         if container:
             engine.remove_container(container)
     processes, cgroup = _parse(report.parts()[0])
-    if code == 0 and not processes and spec.end is None:
-        raise Faltered("What it printed was lost.")  # it lists at least the first process
+    if code == 0 and spec.end is None and not (processes and _whole(archive, spec)):
+        raise Faltered("What it printed was lost.")
     trouble = why if why and not processes else ""
     if code not in (None, 0, 1):
         why = f"the helper's tar ended with {code}"
@@ -184,6 +187,12 @@ def _run(engine: Engine, spec: HelperSpec, limit: int) -> HelperResult:
     elif code == 1:
         why = "files changed while they were read"
     return HelperResult(archive, processes, cgroup, trouble, why)
+
+
+def _whole(archive: io.BytesIO, spec: HelperSpec) -> bool:
+    """Whether what a tar that succeeded has written is all there: it writes whole records."""
+    size = archive.tell()
+    return size > 0 and size % TAR_RECORD == 0 if spec.folders else size == 0
 
 
 def _read(stream: AttachedStream, limit: int) -> tuple[io.BytesIO, str]:
