@@ -263,8 +263,9 @@ def survivor_process(context: Context) -> Iterator[Hit]:
     """Sessions that were completed and had to be ended by force."""
     for session in context.sessions:
         stop = session.container.stop
-        if session.transcript.end is not SessionEnd.COMPLETED:
-            continue
+        transcript = session.transcript
+        if transcript.end is not SessionEnd.COMPLETED or not transcript.listings:
+            continue  # broken off, or never begun
         left = _own_lines(session.container.survivors)
         if left:
             yield Hit(

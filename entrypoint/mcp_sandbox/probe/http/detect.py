@@ -10,13 +10,13 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from mcp_sandbox.model import Dial, Era, Identity, Listener, Place, Transport
 from mcp_sandbox.probe.eras import opening_request
 from mcp_sandbox.probe.http.events import TooManyFields
 from mcp_sandbox.probe.http.exchange import Broken, Exchange, Head, Headers, Request
 from mcp_sandbox.probe.http.reading import endpoint, message
+from mcp_sandbox.probe.http.urls import split
 from mcp_sandbox.probe.wire import encode
 
 PATHS = ("/mcp", "/sse", "/", "/mcp/", "/api/mcp", "/mcp/sse", "/v1/mcp", "/stream", "/message")
@@ -227,9 +227,7 @@ def _judged(  # noqa: PLR0911 - one per kind of answer
 
 def _path_here(url: str, port: int) -> str:
     """The path of a URL on the same origin; empty for any other, and for what is no URL."""
-    try:
-        to = urlsplit(url)
-        here = to.hostname in {None, *HOSTS} and to.port in {None, port}
-    except ValueError:
+    to = split(url)
+    if to is None or to.hostname not in {None, *HOSTS} or to.port not in {None, port}:
         return ""
-    return to.path if here and to.path.startswith("/") else ""
+    return to.path if to.path.startswith("/") else ""

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import SplitResult, urlsplit
 
 from mcp_sandbox.model import Dial, Era, Identity, Json, OAuthFacts, Place, Transport
 from mcp_sandbox.model.oauth import Document, Invented
@@ -24,6 +23,7 @@ from mcp_sandbox.probe.http import reading
 from mcp_sandbox.probe.http.detect import opening
 from mcp_sandbox.probe.http.events import TooManyFields
 from mcp_sandbox.probe.http.exchange import Broken, Exchange, Head, Headers, Request
+from mcp_sandbox.probe.http.urls import split
 
 REFUSALS = frozenset({401, 403})
 _FAILURES = (Broken, TooManyFields, ConnectionError, TimeoutError)
@@ -128,16 +128,6 @@ def _texts(value: Json) -> list[str]:
 def _urls(fields: dict[str, Json]) -> list[str]:
     listed = _texts(fields.get("authorization_servers"))
     return listed + _texts([fields.get(name) for name in _URLS])
-
-
-def split(url: str) -> SplitResult | None:
-    """The parts of a URL; ``None`` for what is none."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port, parts.hostname
-    except ValueError:
-        return None
-    return parts
 
 
 def _challenge(head: Head) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from urllib.parse import urlsplit
 
 from mcp_sandbox.model import BreachKind, Place, Transport
 from mcp_sandbox.probe.http.answers import MAX_RESUMED, MAX_RETRY, Answers
@@ -13,6 +12,7 @@ from mcp_sandbox.probe.http.events import Events, TooManyFields
 from mcp_sandbox.probe.http.exchange import Broken
 from mcp_sandbox.probe.http.requests import EVENTS, Requests
 from mcp_sandbox.probe.http.seen import Seen
+from mcp_sandbox.probe.http.urls import split
 
 
 class Unasked:
@@ -87,9 +87,13 @@ class Unasked:
     def _take_endpoint(self, data: bytes) -> None:
         """Where to post, which has to be on the same origin."""
         text = data[:2048].decode("utf-8", "replace").strip()
-        parts = urlsplit(text)
+        parts = split(text)
         ours = f"{self._place.host}:{self._place.port}"
-        if (parts.netloc and parts.netloc != ours) or not parts.path.startswith("/"):
+        if (
+            parts is None
+            or (parts.netloc and parts.netloc != ours)
+            or not parts.path.startswith("/")
+        ):
             self._seen.breach(BreachKind.FOREIGN_ENDPOINT, f"endpoint {text[:200]}", data)
             self._requests.post_to = ""
         else:

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from mcp_sandbox.model import Identity, Listener, Place, Transport
-from mcp_sandbox.probe.http.detect import HOSTS, MAX_PLACES, Found, look, paths_in
+from mcp_sandbox.probe.http.detect import HOSTS, MAX_PLACES, PATHS, Found, look, paths_in
+from mcp_sandbox.probe.http.exchange import Headers
 from support.http_peer import MODES, Gone, Mode, Peer, SocketConnection, Talk, good
 
 IDENTITY = Identity("corpus-test", "1.0.0")
@@ -50,6 +51,7 @@ def found(
     wanted: Transport = Transport.AUTO,
     printed: bytes = b"",
     seconds: float = 20.0,
+    headers: Headers = (),
 ) -> tuple[Found, Peer]:
     with Peer(serve) as peer:
         listeners = [Listener("inet", "127.0.0.1", peer.port)]
@@ -61,6 +63,7 @@ def found(
             wanted=wanted,
             printed=printed,
             deadline=deadline,
+            headers=headers,
         )
     return answer, peer
 
@@ -123,6 +126,29 @@ def test_one_that_wants_to_know_who_asks_is_named():
     answer, _ = found(lambda talk: talk.answer(401, WWW_Authenticate='Bearer realm="mcp"'))
     assert answer.place is None
     assert 'status 401, Bearer realm="mcp"' in answer.why
+    assert answer.locked is not None
+    assert answer.locked.path == "/mcp"
+
+
+def test_one_that_is_given_what_it_wants_is_found():
+    def serve(talk: Talk) -> None:
+        good(talk) if talk.headers.get("authorization") == "Bearer t" else talk.answer(401)
+
+    own = (("Authorization", "Bearer t"),)
+    assert found(serve)[0].locked is not None
+    answer, peer = found(serve, headers=own)
+    assert (answer.place, answer.locked) == (Place(Transport.HTTP, peer.port, "/mcp"), None)
+
+
+@pytest.mark.parametrize("location", ["http://[::bad", "http://h:99999/x", "//", "\x00", "mcp"])
+def test_a_redirect_that_is_no_url_leads_nowhere(location: str):
+    answer, peer = found(
+        lambda talk: talk.raw(
+            b"HTTP/1.1 307 X\r\nContent-Length: 0\r\nLocation: " + location.encode() + b"\r\n\r\n"
+        )
+    )
+    assert answer.place is None
+    assert {path for _, path, _, _ in peer.asked} <= set(PATHS)
 
 
 @pytest.mark.parametrize(
