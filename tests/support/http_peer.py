@@ -178,7 +178,10 @@ def _requests(sock: socket.socket) -> Iterator[tuple[str, str, dict[str, str], b
         while len(buffer) < length:
             buffer += sock.recv(65536)
         body, buffer = buffer[:length], buffer[length:]
-        method, path, _ = first.split(" ")
+        words = first.split(" ")
+        if len(words) != 3:
+            return
+        method, path, _ = words
         yield method, path, headers, body
 
 
@@ -230,7 +233,7 @@ class SocketConnection:
 # --- what no server should do ---------------------------------------------------------------------
 
 
-def _instead_of_calls(function: Mode) -> Mode:
+def instead_of_calls(function: Mode) -> Mode:
     """The mode's own way is for calls; the rest is answered well."""
 
     def serve(talk: Talk) -> None:
@@ -240,7 +243,7 @@ def _instead_of_calls(function: Mode) -> Mode:
     return mode(serve)
 
 
-def _held(talk: Talk) -> None:
+def held(talk: Talk) -> None:
     """Until the client closes."""
     with contextlib.suppress(OSError):
         while talk.sock.recv(65536):
@@ -248,12 +251,12 @@ def _held(talk: Talk) -> None:
     raise Gone
 
 
-@_instead_of_calls
+@instead_of_calls
 def never_answers(talk: Talk) -> None:
-    _held(talk)
+    held(talk)
 
 
-@_instead_of_calls
+@instead_of_calls
 def one_byte_at_a_time(talk: Talk) -> None:
     talk.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\nContent-Type: application/json\r\n\r\n")
     for _ in range(ENDLESS):
@@ -261,28 +264,28 @@ def one_byte_at_a_time(talk: Talk) -> None:
         time.sleep(0.02)
 
 
-@_instead_of_calls
+@instead_of_calls
 def endless_headers(talk: Talk) -> None:
     talk.raw(b"HTTP/1.1 200 OK\r\n")
     for number in range(ENDLESS):
         talk.raw(b"X-%d: %s\r\n" % (number, b"y" * 200))
 
 
-@_instead_of_calls
+@instead_of_calls
 def one_long_header(talk: Talk) -> None:
     talk.raw(b"HTTP/1.1 200 OK\r\nX: ")
     for _ in range(ENDLESS):
         talk.raw(b"y" * 4096)
 
 
-@_instead_of_calls
+@instead_of_calls
 def endless_body(talk: Talk) -> None:
     talk.raw(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n[")
     for _ in range(ENDLESS):
         talk.raw(b"1," * 32768)
 
 
-@_instead_of_calls
+@instead_of_calls
 def endless_events(talk: Talk) -> None:
     talk.begin_events()
     for number in range(ENDLESS):
@@ -292,21 +295,21 @@ def endless_events(talk: Talk) -> None:
         )
 
 
-@_instead_of_calls
+@instead_of_calls
 def endless_comments(talk: Talk) -> None:
     talk.begin_events()
     for _ in range(ENDLESS):
         talk.raw(b": " + b"c" * 65536 + b"\n")
 
 
-@_instead_of_calls
+@instead_of_calls
 def endless_data_lines(talk: Talk) -> None:
     talk.begin_events()
     for _ in range(ENDLESS):
         talk.raw(b"data:\n" * 8192)
 
 
-@_instead_of_calls
+@instead_of_calls
 def one_long_event(talk: Talk) -> None:
     talk.begin_events()
     talk.raw(b"data: ")
@@ -314,7 +317,7 @@ def one_long_event(talk: Talk) -> None:
         talk.raw(b"x" * 65536)
 
 
-@_instead_of_calls
+@instead_of_calls
 def inflates(talk: Talk) -> None:
     talk.answer(
         body=gzip.compress(b" " * 2**24),
@@ -323,55 +326,55 @@ def inflates(talk: Talk) -> None:
     )
 
 
-@_instead_of_calls
+@instead_of_calls
 def chunked_nonsense(talk: Talk) -> None:
     talk.raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n")
 
 
-@_instead_of_calls
+@instead_of_calls
 def too_short(talk: Talk) -> None:
     talk.raw(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n{}")
     raise Gone
 
 
-@_instead_of_calls
+@instead_of_calls
 def two_lengths(talk: Talk) -> None:
     talk.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{} ")
 
 
-@_instead_of_calls
+@instead_of_calls
 def negative_length(talk: Talk) -> None:
     talk.raw(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n")
 
 
-@_instead_of_calls
+@instead_of_calls
 def redirects_to_metadata(talk: Talk) -> None:
     talk.answer(307, Location="http://169.254.169.254/latest/meta-data/")
 
 
-@_instead_of_calls
+@instead_of_calls
 def redirects_to_itself(talk: Talk) -> None:
     talk.answer(308, Location=talk.path)
 
 
-@_instead_of_calls
+@instead_of_calls
 def two_answers(talk: Talk) -> None:
     body = json.dumps(talk.result).encode()
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
     talk.raw((head % len(body) + body) * 2)
 
 
-@_instead_of_calls
+@instead_of_calls
 def another_id(talk: Talk) -> None:
     talk.json(talk.result | {"id": 4711})
 
 
-@_instead_of_calls
+@instead_of_calls
 def another_session(talk: Talk) -> None:
     talk.json(talk.result, Mcp_Session_Id="somebody-elses")
 
 
-@_instead_of_calls
+@instead_of_calls
 def looping_ids(talk: Talk) -> None:
     talk.begin_events()
     talk.raw(b"id: again\nretry: 0\ndata:\n\n")
@@ -388,43 +391,43 @@ def resumes_for_ever(talk: Talk) -> None:
     good(talk)
 
 
-@_instead_of_calls
+@instead_of_calls
 def closes_at_once(talk: Talk) -> None:
     raise Gone
 
 
-@_instead_of_calls
+@instead_of_calls
 def closes_in_the_status(talk: Talk) -> None:
     talk.raw(b"HTTP/1.1 20")
     raise Gone
 
 
-@_instead_of_calls
+@instead_of_calls
 def closes_in_the_headers(talk: Talk) -> None:
     talk.raw(b"HTTP/1.1 200 OK\r\nContent-Ty")
     raise Gone
 
 
-@_instead_of_calls
+@instead_of_calls
 def closes_in_the_body(talk: Talk) -> None:
     talk.raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n{")
     raise Gone
 
 
-@_instead_of_calls
+@instead_of_calls
 def closes_in_an_event(talk: Talk) -> None:
     talk.begin_events()
     talk.raw(b'data: {"jsonrpc"')
     raise Gone
 
 
-@_instead_of_calls
+@instead_of_calls
 def resets(talk: Talk) -> None:
     talk.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     raise Gone
 
 
-@_instead_of_calls
+@instead_of_calls
 def old_version(talk: Talk) -> None:
     talk.raw(
         b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n"
@@ -433,72 +436,72 @@ def old_version(talk: Talk) -> None:
     raise Gone
 
 
-@_instead_of_calls
+@instead_of_calls
 def no_http_at_all(talk: Talk) -> None:
     talk.raw(b"220 mail.example ESMTP\r\n")
-    _held(talk)
+    held(talk)
 
 
-@_instead_of_calls
+@instead_of_calls
 def continues_for_ever(talk: Talk) -> None:
     for _ in range(ENDLESS):
         talk.raw(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
-@_instead_of_calls
+@instead_of_calls
 def cookies(talk: Talk) -> None:
     talk.json(talk.result, Set_Cookie="tracking=1; Path=/")
 
 
-@_instead_of_calls
+@instead_of_calls
 def upgrades(talk: Talk) -> None:
     talk.raw(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"
     )
-    _held(talk)
+    held(talk)
 
 
-@_instead_of_calls
+@instead_of_calls
 def tls_on_a_plain_port(talk: Talk) -> None:
     talk.raw(b"\x15\x03\x01\x00\x02\x02\x46")
-    _held(talk)
+    held(talk)
 
 
-@_instead_of_calls
+@instead_of_calls
 def invalid_utf8_in_events(talk: Talk) -> None:
     talk.begin_events()
     talk.raw(b"data: \xff\xfe\x00\n\ndata: " + json.dumps(talk.result).encode() + b"\n\n")
     raise Gone
 
 
-@_instead_of_calls
+@instead_of_calls
 def unknown_events(talk: Talk) -> None:
     talk.begin_events()
     talk.raw(b"event: surprise\ndata: {}\n\ndata: " + json.dumps(talk.result).encode() + b"\n\n")
     raise Gone
 
 
-@_instead_of_calls
+@instead_of_calls
 def another_type(talk: Talk) -> None:
     talk.answer(body=json.dumps(talk.result).encode(), Content_Type="text/html")
 
 
-@_instead_of_calls
+@instead_of_calls
 def forgets_the_session(talk: Talk) -> None:
     talk.answer(404, b"Session not found")
 
 
-@_instead_of_calls
+@instead_of_calls
 def says_no(talk: Talk) -> None:
     talk.answer(401, WWW_Authenticate='Bearer resource_metadata="http://192.0.2.1/x"')
 
 
-@_instead_of_calls
+@instead_of_calls
 def breaks_inside(talk: Talk) -> None:
     talk.answer(500, b"Traceback (most recent call last):\n")
 
 
-@_instead_of_calls
+@instead_of_calls
 def pretty_printed(talk: Talk) -> None:
     talk.answer(
         body=json.dumps(talk.result, indent=2).replace("\n", "\r\n").encode(),
@@ -506,7 +509,7 @@ def pretty_printed(talk: Talk) -> None:
     )
 
 
-@_instead_of_calls
+@instead_of_calls
 def answers_nothing(talk: Talk) -> None:
     talk.answer(202)
 
@@ -517,5 +520,5 @@ def endpoint_elsewhere(talk: Talk) -> None:
     if talk.method == "GET":
         talk.begin_events()
         talk.raw(b"event: endpoint\ndata: http://192.0.2.1:81/steal\n\n")
-        _held(talk)
+        held(talk)
     good(talk)

@@ -27,6 +27,7 @@ LISTENING = 0.3
 """Seconds in which the other client's stream is listened to, once all is answered."""
 OPENING = 1.0
 """Seconds for an event stream to begin."""
+MAX_TOOLS = 1_000
 NOBODYS = "00000000-0000-4000-8000-000000000000"
 """A session that no server gave."""
 NO_VERSION = "1999-01-01"
@@ -61,10 +62,11 @@ class Clients:
             return
         first = clients[0]
         listing = self._listing(first, 2)
-        if ask(Q.SESSION, listing).answer.result:
+        listed = ask(Q.SESSION, listing)
+        if listed.answer.result:
             ask(Q.UNKNOWN_VERSION, changed(listing, MCP_Protocol_Version=NO_VERSION))
         if len(clients) > 1:
-            self._at_once(*clients[:2])
+            self._at_once(clients[0], clients[1], _without_parameters(listed))
         if not first.session:
             return
         ask(Q.NO_SESSION, changed(listing, Mcp_Session_Id=None))
@@ -92,20 +94,17 @@ class Clients:
     def _listing(self, requests: Requests, id_: int | str) -> Request:
         return self.stranger.post(requests, "tools/list", {}, id_=id_)
 
-    def _at_once(self, one: Requests, other: Requests) -> None:
+    def _at_once(self, one: Requests, other: Requests, tool: str) -> None:
         """Two clients ask under the same id; then one acts, and the other's stream is heard."""
         streams = [client.stream(client.post_to) for client in (one, other) if client.session]
         with self._listening(streams) as ears:
-            for ear in ears:
-                ear.wait(time.monotonic() + OPENING)
             for number in range(100, 100 + ROUNDS):
                 listing = self._listing(one, number)
                 ping = self.stranger.post(other, "ping", {}, id_=number)
                 self._apart(*self._both(listing, ping))
             self.asker.ask(Q.SESSION, self._listing(one, MINE), keep=False)
-            if self.stranger.call is not None:
-                name, arguments = self.stranger.call
-                params = {"name": name, "arguments": arguments, "_meta": {"progressToken": MINE}}
+            if tool:
+                params = {"name": tool, "arguments": {}, "_meta": {"progressToken": MINE}}
                 calling = self.stranger.post(one, "tools/call", params, id_=f"{MINE}-call")
                 self.asker.ask(Q.SESSION, calling, keep=False)
             for ear in ears[1:]:
@@ -121,12 +120,8 @@ class Clients:
 
     def _of_streams(self) -> None:
         opening = [self.stranger.opening()] * CLIENTS
-        with self._listening(opening) as ears:
-            posts = [
-                self._posting(ear.endpoint)
-                for ear in ears
-                if ear.wait(time.monotonic() + OPENING, endpoint=True)
-            ]
+        with self._listening(opening, endpoint=True) as ears:
+            posts = [self._posting(ear.endpoint) for ear in ears if ear.endpoint]
             self.sessions += [_session(one.post_to) for one in posts if one is not None]
             first = posts[0] if posts else None
             if first is None or not self.sessions[0]:
@@ -163,11 +158,16 @@ class Clients:
     # --- both ---
 
     @contextmanager
-    def _listening(self, streams: list[Request]) -> Iterator[list[Ear]]:
+    def _listening(self, streams: list[Request], *, endpoint: bool = False) -> Iterator[list[Ear]]:
+        """Streams that are there, opened one after another. ``endpoint``: that is waited for."""
         until = min(self.asker.until, time.monotonic() + 4 * QUESTION)
         port = self.stranger.place.port
-        ears = [Ear(self.asker.dial, port, one, until) for one in streams]
+        ears: list[Ear] = []
         try:
+            for one in streams:
+                ears.append(Ear(self.asker.dial, port, one, until))
+                if not ears[-1].wait(time.monotonic() + OPENING, endpoint=endpoint):
+                    break
             yield ears
         finally:
             for ear in ears:
@@ -189,6 +189,18 @@ class Clients:
     def _cross(self, what: str) -> None:
         if what not in self.crossed:
             self.crossed.append(what)
+
+
+def _without_parameters(listed: Asked) -> str:
+    """The first tool, by name, that takes nothing; empty when there is none."""
+    result = listed.message.get("result")
+    tools = result.get("tools") if isinstance(result, dict) else None
+    names = []
+    for one in tools[:MAX_TOOLS] if isinstance(tools, list) else ():
+        schema = one.get("inputSchema") if isinstance(one, dict) else None
+        if isinstance(schema, dict) and not schema.get("properties"):
+            names.append(str(one.get("name", "")))
+    return min(names, default="")
 
 
 def _session(target: str) -> str:

@@ -13,7 +13,7 @@ from mcp_sandbox.probe.http.reading import MAX_ENDPOINT, jsonrpc
 
 MAX_HEARD = 256
 """Messages of one stream that are kept."""
-MAX_BYTES = 4 * 2**20
+MAX_BYTES = 2**20
 
 
 class Ear:
@@ -94,5 +94,6 @@ class Ear:
                     elif len(self.heard) < MAX_HEARD and (found := jsonrpc(event.data)):
                         self.heard.append(found)
                     self._changed.notify_all()
-            if size > MAX_BYTES:
+            # A peer that never pauses is not stopped by a deadline of waiting.
+            if size > MAX_BYTES or self._closed or time.monotonic() > self._until:
                 return

@@ -1,6 +1,6 @@
 """Asks a server what only HTTP can be asked: as another site, as a proxy, with half a request.
 
-No tool is called but one that the caller names. The order is from what every client does to what
+No tool is called but one without parameters. The order is from what every client does to what
 none should: the last questions may well end the server.
 """
 
@@ -17,6 +17,8 @@ from mcp_sandbox.probe.http.clients import NO_VERSION, Clients
 from mcp_sandbox.probe.http.exchange import Request
 from mcp_sandbox.probe.http.stranger import Stranger
 
+ASKING = 45.0
+"""Seconds for all questions; they take two of a quick server."""
 Q = HttpQuestion
 
 

@@ -18,8 +18,6 @@ class Stranger:
     place: Place
     era: Era
     identity: Identity
-    call: tuple[str, Json] | None = None
-    """A tool, and arguments that it has taken before."""
     own: Headers = ()
     """Headers that the user gave, credentials among them."""
 
