@@ -146,7 +146,7 @@ def _declared(
         FORM,
         run.image[:200],
         names_image=names.has(run.image),
-        ours=names.has(run.image) or "/" not in run.image,
+        ours=names.has(run.image),
         arguments=clients.own_arguments(command),
         port=run.port,
         dangers=tuple(found),

@@ -74,10 +74,9 @@ def _package(node: Node, file: File) -> Declared:
     for one in file.items(_get(body, "packageArguments"), "'packageArguments'"):
         _argument(file, file.fields(one, "an argument"), one.line, found)
     _runtime(file, body, found)
-    if image:
-        found.dangers += [
-            values.placed(one, file, node.line) for one in dangers.of_image(identifier)
-        ]
+    if image and not file.text(body.get("version"), "'version'"):
+        line = (body.get("identifier") or node).line
+        found.dangers += [values.placed(one, file, line) for one in dangers.of_image(identifier)]
     transport = file.fields(body.get("transport"), "'transport'")
     address = file.text(transport.get("url"), "'url'")
     port, path = clients.place(_SLOT.sub(lambda m: found.given.get(m[1], "1"), address))

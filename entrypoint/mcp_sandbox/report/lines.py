@@ -19,7 +19,7 @@ from mcp_sandbox.model import (
 )
 from mcp_sandbox.model.answer import Report
 from mcp_sandbox.model.locked import BaselineState, Policy
-from mcp_sandbox.report import diff
+from mcp_sandbox.report import diff, started
 from mcp_sandbox.report.diff_text import compared_with, entry_line, finding_line, tally
 from mcp_sandbox.report.escape import terminal
 from mcp_sandbox.report.spans import Line, Span, Tone, line
@@ -47,6 +47,8 @@ def answer(report: Report) -> Iterator[Line]:
         yield line(f"  tools: {told}")
     if report.observations and (told := reached_told(report.observations.reached)):
         yield line(f"  {terminal(told)}")
+    if report.observations:
+        yield from (line(f"  {terminal(one)}") for one in started.told(report.observations))
     yield from _limits(report)
     for condition in report.gate:
         if not condition.held:

@@ -31,7 +31,7 @@ from mcp_sandbox.model import (
 )
 from mcp_sandbox.model.answer import Report
 from mcp_sandbox.model.locked import LOCK_FILE, BaselineState, Change
-from mcp_sandbox.report import diff, diff_text, escape
+from mcp_sandbox.report import diff, diff_text, escape, started
 from mcp_sandbox.report.lines import reached_told, settings_told
 from mcp_sandbox.report.order import live, suppressed
 
@@ -120,6 +120,7 @@ def _render(
             report=report,
             policy_set=settings_told(report.policy),
             reached=_reached(report),
+            started=started.told(report.observations) if report.observations else (),
             headline=HEADLINE[report.verdict],
             counts=[(name, counts[name]) for name in RISK_ORDER if counts[name]],
             findings=findings,
@@ -174,6 +175,7 @@ def _left_out(report: Report) -> list[str]:
     said = [*report.coverage.missing, *report.limits]
     if report.observations is not None:
         said += report.observations.left_out
+        said += report.observations.launch.notes
         build = report.observations.image.build
         said += [f"not sent to the build: {path}" for path in (build.left_out if build else ())]
         for session in report.observations.sessions:
