@@ -145,6 +145,24 @@ def a_secret_in_a_file_name():
     return seen(call(), kernel=[name])
 
 
+@miss("canary-in-output")
+def an_option_that_was_invented_for_its_own_command():
+    return seen(
+        call(), kernel=[did(Act.EXEC, "/usr/bin/server", canaries=canary("argument:--api-key"))]
+    )
+
+
+@hit("canary-in-output", M)
+def an_invented_option_in_the_name_of_a_file():
+    name = did(Act.MKDIR, "/tmp/<planted>", canaries=canary("argument:--api-key"))
+    return seen(call(), kernel=[name])
+
+
+@hit("canary-exfiltrated", H)
+def an_invented_option_sent_to_who_knows_whom():
+    return sent(SinkKind.HTTP, "collector.example", "argument:--api-key")
+
+
 @hit("canary-in-output", M)
 def a_setting_handed_to_a_program():
     return seen(

@@ -68,6 +68,7 @@ VOLATILE: tuple[str, ...] = (
     "observations.sessions[].transcript.calls[].milliseconds",
     "observations.sessions[].transcript.first_answer_ms",
     "observations.attempts[].stderr",
+    "observations.launch.why",
     "observations.attempts[].seconds",
     "observations.reached.seconds",
     "observations.reached.asked",

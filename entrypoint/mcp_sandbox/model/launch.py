@@ -174,4 +174,6 @@ class LaunchReport:
     restarts: int = 0
     reason: StartReason | None = None
     """Why it never answered; ``None`` when it did."""
+    why: str = ""
+    """The same in two sentences: what was seen, and the way out."""
     notes: tuple[str, ...] = field(default=())

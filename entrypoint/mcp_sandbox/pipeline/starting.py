@@ -105,7 +105,9 @@ def start_main(tools: Tools, held: Held, plans: Plans) -> Running | None:
             continue
         step = next(ladder, None) if may_lack_a_resource(failure, seen) else None
         if step is None:
-            held.launch = replace(held.launch, reason=failure.reason)
+            held.launch = replace(
+                held.launch, reason=failure.reason, why=f"{failure.what}. {failure.way_out}"
+            )
             held.sessions += [session] if session is not None else []
             return None
         relaxation = step

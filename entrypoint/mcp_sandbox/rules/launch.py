@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mcp_sandbox.model import Evidence, Relaxation, RiskClass, RuleInfo, Session
+from mcp_sandbox.model.launch import StartReason
 from mcp_sandbox.rules.context import Context
 from mcp_sandbox.rules.registry import Hit, rule
 from mcp_sandbox.rules.surfaces import quote
@@ -51,9 +52,9 @@ def _relaxed(context: Context, relaxation: Relaxation) -> Session | None:
 
 def _needed(context: Context, relaxation: Relaxation, what: str) -> Iterator[Hit]:
     if session := _relaxed(context, relaxation):
-        why = next(
-            (one.outcome for one in context.observations.attempts if one.outcome != "answered"), ""
-        )
+        vain = [one.outcome for one in context.observations.attempts if one.outcome != "answered"]
+        # Of a setting that was missing it had been given one by then.
+        why = next((one for one in vain if not one.startswith(StartReason.MISSING_SETTING)), "")
         yield Hit(
             subject="server",
             fact=relaxation.value,

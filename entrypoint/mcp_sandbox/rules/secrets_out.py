@@ -28,6 +28,8 @@ H, M, N = RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE
 
 _FILE = "file:"
 _ENVIRONMENT = "env:"
+_ARGUMENT = "argument:"
+"""A setting that was invented for the server's own command line."""
 _PATHS = frozenset({"path-traversal", "ssrf"})
 """Families whose payloads ask for planted files; what comes back has rules of its own."""
 _DECOYS = frozenset({"env:AWS_SECRET_ACCESS_KEY", "env:GITHUB_TOKEN", "env:BACKUP_API_KEY"})
@@ -163,6 +165,8 @@ def _named_in(context: Context) -> Iterator[Hit]:
         for place in sorted({hit.place for hit in event.canaries}) if where else ():
             if (id(did.session), place) in sent_out:
                 continue  # how it got there is told by canary-exfiltrated
+            if event.act is Act.EXEC and place.startswith(_ARGUMENT):
+                continue  # it was we who put it there
             yield Hit(
                 subject=did.subject,
                 fact=f"{where} {place}",
@@ -185,7 +189,7 @@ def _carrier(event: KernelEvent) -> str:
 
 def _is_own(place: str) -> bool:
     """A setting that the server itself asks for: it is made to be used."""
-    return place.startswith(_ENVIRONMENT) and place not in _DECOYS
+    return place.startswith((_ENVIRONMENT, _ARGUMENT)) and place not in _DECOYS
 
 
 # --- at the sink ----------------------------------------------------------------------------------
@@ -218,7 +222,7 @@ def _belongs(place: str, own: str) -> bool | None:
     """Whether a domain is that of a secret's owner; ``None`` when the owner is not known."""
     if place.startswith(_FILE):
         return own == "internal.example"  # the host that stands beside every planted token
-    words = re.split(r"[^a-z0-9]+", place.removeprefix(_ENVIRONMENT).lower())
+    words = re.split(r"[^a-z0-9]+", place.partition(":")[2].lower())
     for word in words:
         if word in _OWNERS:
             return any(own == one or own.endswith("." + one) for one in _OWNERS[word])

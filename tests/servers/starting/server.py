@@ -50,8 +50,11 @@ def options(arguments: list[str]) -> None:
     given = [word for word in arguments if word.startswith("--api-key=")]
     folders = [word for word in arguments if not word.startswith("-")]
     if not given:
-        stop("usage: server [-h] --api-key API_KEY folder\n"
-             "server: error: the following arguments are required: --api-key, folder", 2)
+        stop(
+            "usage: server [-h] --api-key API_KEY folder\n"
+            "server: error: the following arguments are required: --api-key, folder",
+            2,
+        )
     if not folders or not Path(folders[0]).is_dir():
         stop("server: error: the following arguments are required: folder", 2)
 
@@ -59,8 +62,11 @@ def options(arguments: list[str]) -> None:
 def usage(arguments: list[str]) -> None:
     """Says what it wants only when it is asked."""
     if "--help" in arguments:
-        print("Usage:\n  acme [command]\n\nAvailable Commands:\n  stdio   Start on stdio\n\n"
-              "Flags:\n  --token string   the token [required]", flush=True)
+        print(
+            "Usage:\n  acme [command]\n\nAvailable Commands:\n  stdio   Start on stdio\n\n"
+            "Flags:\n  --token string   the token [required]",
+            flush=True,
+        )
         sys.exit(0)
     if "stdio" not in arguments or not any(word.startswith("--token=") for word in arguments):
         sys.exit(2)
@@ -122,7 +128,7 @@ def listens(arguments: list[str]) -> None:
 
 
 def language(arguments: list[str]) -> None:
-    print('Content-Length: 2\r\n\r\n{}', flush=True)
+    print("Content-Length: 2\r\n\r\n{}", flush=True)
     time.sleep(PATIENCE)
 
 
