@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ from mcp_sandbox.probe.http.stream import OURS, HttpStream
 from mcp_sandbox.probe.inputs import Targets
 from mcp_sandbox.probe.plan import Plan
 from mcp_sandbox.probe.session import run
+from support.http_abuse import GROWN, half_a_megabyte
 from support.http_peer import MODES, SESSION, Peer, SocketConnection
 
 B = BreachKind
@@ -87,6 +89,23 @@ EXPECT: dict[str, Expect] = {
     "breaks-inside": Expect(says="status 500: Traceback"),
     "pretty-printed": Expect(CallStatus.RESULT),
     "answers-nothing": Expect(says="status 202"),
+    "grows-without-end": Expect(says="gzip, which was not asked for", breach=B.ENCODED_BODY),
+    "grows-unannounced": Expect(says="status 200", breach=B.NOT_JSON),
+    "grows-by-transfer": Expect(says="no HTTP/1.1", breach=B.HTTP_BROKEN),
+    "ten-thousand-sessions": Expect(says="no HTTP/1.1", breach=B.HTTP_BROKEN),
+    "a-session-an-answer": Expect(CallStatus.RESULT),
+    "wild-session-id": Expect(CallStatus.RESULT),
+    "floods-the-stream-beside": Expect(CallStatus.RESULT),
+    "answers-for-others": Expect(CallStatus.RESULT, breach=B.EARLY_RESPONSE),
+    "endless-trailers": Expect(says="no HTTP/1.1", breach=B.HTTP_BROKEN),
+    "endless-chunk-header": Expect(says="no HTTP/1.1", breach=B.HTTP_BROKEN),
+    "one-byte-chunks": Expect(CallStatus.TIMEOUT, end=SessionEnd.UNRESPONSIVE, quick=WAITS),
+    "slow-headers": Expect(CallStatus.TIMEOUT, end=SessionEnd.UNRESPONSIVE, quick=WAITS),
+    "promises-an-exabyte": Expect(CallStatus.TIMEOUT, end=SessionEnd.UNRESPONSIVE, quick=WAITS),
+    "wild-event-ids": Expect(says="could not be resumed"),
+    "a-status-of-its-own": Expect(says="status 999: no"),
+    "nothing-with-a-body": Expect(says="status 204"),
+    "speaks-another-version": Expect(says="no HTTP/1.1", breach=B.HTTP_BROKEN),
 }
 
 
@@ -140,6 +159,23 @@ def test_every_outcome_has_a_name(name: str):
 
 def test_every_mode_is_expected():
     assert set(MODES) - {"endpoint-elsewhere"} == set(EXPECT)
+
+
+def test_half_a_megabyte_is_what_it_says():
+    packed = half_a_megabyte()
+    assert len(packed) < 2**19 + 2**14
+    inflate = zlib.decompressobj(31)
+    grown = len(inflate.decompress(packed, 2**25))
+    read = len(packed) - len(inflate.unconsumed_tail)
+    assert grown / read > GROWN / 2**20 * 1.9
+
+
+def test_the_session_is_the_one_that_the_opening_gave():
+    with Peer(MODES["a-session-an-answer"]) as peer:
+        hold(peer, Transport.HTTP, "/mcp")
+    given = {headers.get("mcp-session-id", "") for *_, headers, _ in peer.asked}
+    assert len(given) == 2  # none before it was given, one after
+    assert peer.connections <= 3
 
 
 def test_an_endpoint_on_another_host_is_told_and_not_gone_to():
