@@ -4,8 +4,8 @@ The floor: the server answered; every listing is whole; every listed tool was ca
 input too where it takes any, or is named with the reason it was not; not all of them refused all
 that was asked; every witness that could be there is there, and the kernel's record of every main
 session above all (of what an inner tracer was not shown, an outer one's); the server was asked with
-nothing watching too; no scanner failed, and those that were asked for by name ran whole. Below it
-there is no score.
+nothing watching too, and over HTTP what only that can ask; no scanner failed, and those that were
+asked for by name ran whole. Below it there is no score.
 """
 
 from __future__ import annotations
@@ -100,6 +100,7 @@ def measure(observations: Observations) -> Coverage:
         ),
         *_nothing_done(tools),
         *_not_compared(observations.sessions, mains),
+        *_not_asked(observations, mains),
     ]
     witnesses, lost = _witnesses(observations.sessions)
     scanners, unscanned = _scanners(observations.scanners, observations.scanners_requested)
@@ -124,6 +125,19 @@ def _not_compared(sessions: tuple[Session, ...], mains: list[Session]) -> Iterat
         yield "No session was held with nothing watching."
 
 
+def _not_asked(observations: Observations, mains: list[Session]) -> Iterator[str]:
+    """What only HTTP can be asked, of a server that is spoken to over it."""
+    if not any(one.transcript.http is not None and _answered(one) for one in mains):
+        return
+    if not observations.http:
+        yield "Nothing was asked of what only HTTP can be asked."
+    for checks in observations.http:
+        if not any(one.status for one in checks.answers):
+            yield f"No question over HTTP was answered at {checks.place.path[:MAX_REASON]}."
+        elif checks.unasked:
+            yield f"There was no time to ask over HTTP {', '.join(checks.unasked)}."
+
+
 # --- the server and its listings ------------------------------------------------------------------
 
 
@@ -135,7 +149,7 @@ def _answered(session: Session) -> bool:
 def _unanswered(observations: Observations, mains: list[Session]) -> Iterator[str]:
     if any(_answered(session) for session in mains):
         return
-    if mains:
+    if mains and mains[-1].transcript.end is not SessionEnd.COMPLETED:
         transcript = mains[-1].transcript
         why = transcript.end_detail or transcript.end.value
     elif observations.attempts:

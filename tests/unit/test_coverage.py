@@ -11,10 +11,13 @@ from mcp_sandbox.model import (
     NOT_USED,
     CallStatus,
     Coverage,
+    HttpChecks,
+    HttpFacts,
     ItemKind,
     Moment,
     Network,
     Observations,
+    Place,
     Relaxation,
     ScannerRun,
     ScannerState,
@@ -24,8 +27,10 @@ from mcp_sandbox.model import (
     StopStage,
     ToolOutcome,
     Tracing,
+    Transport,
     Witness,
 )
+from mcp_sandbox.model.http import HttpAnswer, HttpQuestion
 from support.observed import (
     OTHER_IDENTITY,
     WITNESSES,
@@ -451,3 +456,30 @@ def test_a_scanners_reason_is_bounded():
     measured = scanning(ScannerState.FAILED, why="x" * 10_000)
     assert len(measured.missing[0]) < 300
     assert len(measured.scanners["Trivy"]) < 300
+
+
+# --- over HTTP ------------------------------------------------------------------------------------
+
+PLACE = Place(Transport.HTTP, 8000, "/mcp")
+ASKED = HttpAnswer(HttpQuestion.ORDINARY, "POST /mcp", status=200, result=True)
+
+
+def over_http(*checks: HttpChecks) -> str:
+    """What is missing of a server that is spoken to over HTTP."""
+    return " ".join(measure(observed(session(http=HttpFacts(PLACE)), http=checks)).missing)
+
+
+def test_what_only_http_can_be_asked_has_to_be_asked():
+    assert "only HTTP" not in " ".join(measure(observed(session())).missing)
+    assert "Nothing was asked of what only HTTP can be asked" in over_http()
+    assert "HTTP" not in over_http(HttpChecks(PLACE, answers=(ASKED,)))
+
+
+def test_questions_without_any_answer_miss():
+    silent = replace(ASKED, status=0, result=False, why="no whole answer in time")
+    assert "No question over HTTP was answered" in over_http(HttpChecks(PLACE, answers=(silent,)))
+
+
+def test_questions_that_there_was_no_time_for_miss():
+    checks = HttpChecks(PLACE, answers=(ASKED,), unasked=("by other methods",))
+    assert "no time to ask over HTTP by other methods" in over_http(checks)

@@ -102,7 +102,5 @@ class HttpChecks:
     """What came to another client than the one that it was meant for, one sentence each."""
     unasked: tuple[str, ...] = ()
     """Groups of questions that there was no time for."""
-    why: str = ""
-    """Why nothing could be asked."""
     evidence: str = ""
     """Name of its file: ``evidence/NAME.jsonl``."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mcp_sandbox.model import OAuthFacts, Place, Reached, Relaxation, Tracing, Transport
+from mcp_sandbox.model import HttpChecks, OAuthFacts, Place, Reached, Relaxation, Tracing, Transport
 from mcp_sandbox.pipeline.plans import Plans
 from mcp_sandbox.pipeline.running import Held, Running, Tools
 from mcp_sandbox.probe.http.detect import Found
@@ -42,6 +42,7 @@ class Around:
         self.held = Held()
         self.found = Found(None)
         self.oauth: OAuthFacts | None = None
+        self.http: list[HttpChecks] = []
         self._tools = tools
         self._plans = plans
         self._plan = replace(plan, role=ROLE, hostile=False, idle=0.0)
@@ -82,4 +83,8 @@ class Around:
                 self.found = running.look_once(_OTHERS[transport])
             if where := place or self.found.place or self.found.locked:
                 self.oauth = running.oauth(where)
+            # Last, for these questions may end a server.
+            for one in dict.fromkeys((where, self.found.place)):
+                if one is not None:
+                    self.http.append(running.strangers(one, self._plans.left))
             running.close()

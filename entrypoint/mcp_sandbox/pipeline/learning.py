@@ -109,6 +109,7 @@ class Learned:
             launch=self.held.launch,
             reached=self.held.reached,
             oauth=self.held.oauth,
+            http=tuple(self.held.http),
         )
 
 

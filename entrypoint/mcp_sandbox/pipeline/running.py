@@ -12,6 +12,7 @@ from typing import Protocol
 from mcp_sandbox.launch.failure import Failure
 from mcp_sandbox.model import (
     ContainerFacts,
+    HttpChecks,
     ImageFacts,
     Listener,
     OAuthFacts,
@@ -33,8 +34,9 @@ from mcp_sandbox.pipeline.results import Results
 from mcp_sandbox.planted import Grower, Matcher
 from mcp_sandbox.probe.conversation import Record
 from mcp_sandbox.probe.hostile import Targets
-from mcp_sandbox.probe.http import oauth
+from mcp_sandbox.probe.http import oauth, questions
 from mcp_sandbox.probe.http.detect import Found, look
+from mcp_sandbox.probe.http.stranger import Stranger
 from mcp_sandbox.probe.http.stream import HttpStream
 from mcp_sandbox.probe.plan import Plan
 from mcp_sandbox.probe.session import Prober
@@ -78,6 +80,7 @@ class Held:
     left_out: list[str] = field(default_factory=list)
     reached: Reached = field(default_factory=Reached)
     oauth: OAuthFacts | None = None
+    http: list[HttpChecks] = field(default_factory=list)
     launch: LaunchReport = field(default_factory=LaunchReport)
     planted: tuple[str, ...] = ()
     """The places of the secrets in invented settings."""
@@ -261,6 +264,26 @@ class Running:
             mask=self._tools.matcher.mask,
             deadline=time.monotonic() + oauth.READING,
         )
+
+    def strangers(self, place: Place, seconds: float) -> HttpChecks:
+        """Ask at a place what only HTTP can be asked; so many seconds at the most.
+
+        The questions and their answers are evidence of their own.
+        """
+        name = f"{self.name}-{place.transport.value}"
+        stranger = Stranger(
+            place, self.plan.era, self.plan.identity, own=self._tools.settings.headers
+        )
+        checks = questions.ask_all(
+            stranger,
+            self._server.dial,
+            until=time.monotonic() + min(seconds, questions.ASKING),
+            mask=self._tools.matcher.mask,
+            record=self._tools.record_for(name),
+        )
+        listeners = {(one.address, one.port) for one in self._server.listeners()}
+        shown = sorted(f"[{at}]:{port}" if ":" in at else f"{at}:{port}" for at, port in listeners)
+        return replace(checks, listeners=tuple(shown), evidence=name)
 
     def let_go(self) -> None:
         """End the conversation over the standard streams, whoever is in it."""

@@ -77,6 +77,7 @@ def hold(tools: Tools, held: Held) -> None:
         _hold_at_once(tools, [around], held)
     if around is not None:
         held.reached, held.oauth = around.told(held.reached), around.oauth
+        held.http += around.http
     if blind := [one for one in chains if isinstance(one, _Chain) and one.blind]:
         tools.observer.phase("trace from outside")
         again = {id(chain): chain.from_outside() for chain in blind}
