@@ -22,6 +22,8 @@ class Listed:
     environment: dict[str, str] = field(default_factory=dict)
     constraints: tuple[str, ...] = ()
     """On what it depends on, where its newest dependencies are known to break it."""
+    system_packages: tuple[str, ...] = ()
+    """Debian's, that its documentation asks for."""
     older: bool = False
     """A version that nobody installs any more; it does not count."""
 
@@ -42,6 +44,7 @@ def read(path: Path = LIST) -> tuple[Listed, ...]:
             arguments=tuple(one.get("arguments", ())),
             environment=one.get("environment", {}),
             constraints=tuple(one.get("constraints", ())),
+            system_packages=tuple(one.get("system_packages", ())),
             older=part == "older",
         )
         for part in ("server", "older")

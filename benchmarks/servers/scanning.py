@@ -52,11 +52,12 @@ def command(server: Listed, out: Path) -> list[str]:
     """The scan's command line."""
     environment = [f"--env={name}={value}" for name, value in server.environment.items()]
     constraints = [f"--constraint={one}" for one in server.constraints]
+    packages = [f"--system-packages={one}" for one in server.system_packages]
     return [
         *(sys.executable, "-m", "mcp_sandbox", "scan", server.source, "--quiet"),
         *("--scanners", "none", "--baseline", "none", "--config", "none", "--out", str(out)),
         *("--max-calls", str(CALLS), "--timeout", str(PROBING)),
-        *(*environment, *constraints),
+        *(*environment, *constraints, *packages),
         *(("--", *server.arguments) if server.arguments else ()),
     ]
 
