@@ -1,0 +1,112 @@
+"""Servers that are reached in more ways than one, or by nobody without a token, in containers."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from mcp_sandbox.sandbox import Engine
+from support.front_door import QUICK, Done, Door
+from support.on_engine import CORPUS_FILES, WITH_PYTHON, labelled, remove_bundle
+from support.scanning import shown
+
+pytestmark = pytest.mark.engine
+
+ENTRY = 'ENTRYPOINT ["python3", "-B", "/srv/servers/reach/server.py"]\n'
+SHORT = ("--max-calls", "60", "--start-timeout", "6")
+TOKEN = ("--http-header", "Authorization=Bearer let-me-in")
+WAYS: dict[str, tuple[str, ...]] = {
+    "both": (*SHORT,),
+    "any-token": (*SHORT, "--transport", "http"),
+    "token": (*SHORT, *TOKEN),
+}
+
+
+@pytest.fixture(scope="module")
+def scans(
+    build: Any,
+    engine: Engine,
+    docker_host: str | None,
+    helper_image: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Done]:
+    image = build(WITH_PYTHON + ENTRY, CORPUS_FILES).id
+
+    def scan(way: str) -> Done:
+        door = Door(
+            tmp_path_factory.mktemp(way), docker_host, "--helper-image", helper_image, *QUICK
+        )
+        try:
+            done = door.start("scan", *WAYS[way], "--image", image, "--", way).end(within=200)
+        finally:
+            door.close()
+        remove_bundle(engine, helper_image, door.label)
+        assert labelled(engine, door.label) == [], way
+        assert door.left_here() == [], way
+        return done
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(WAYS, pool.map(scan, WAYS), strict=True))
+
+
+def found(done: Done, rule: str) -> list[dict[str, Any]]:
+    return [one for one in done.report["findings"] if one["rule"] == rule]
+
+
+def test_a_server_that_speaks_both_has_a_session_over_both(scans: dict[str, Done]):
+    report = scans["both"].report
+    reached = report["observations"]["reached"]
+    assert (reached["transport"], reached["place"]) == ("stdio", None), shown(report)
+    assert (reached["also"]["transport"], reached["also"]["path"]) == ("http", "/mcp")
+    assert 0 < reached["seconds"] < 60
+    sessions = {
+        one["transcript"]["role"]: one["transcript"] for one in report["observations"]["sessions"]
+    }
+    over = sessions["transport"]
+    assert over["http"]["place"] == reached["also"]
+    assert {one["target"] for one in over["calls"]} == {"echo", "reset"}
+    assert {one["family"] for one in over["calls"]} == {"valid"}
+    assert sessions["main"]["http"] is None
+    assert report["coverage"]["missing"] == []
+    assert "spoken to over standard streams" in scans["both"].out
+    assert "also over streamable HTTP (port 3124, /mcp)" in scans["both"].out
+
+
+def test_a_tool_of_one_transport_is_a_finding_with_both_sides(scans: dict[str, Done]):
+    (one,) = found(scans["both"], "transport-dependent")
+    assert (one["subject"], one["class"]) == ("tools/reset", "medium")
+    assert "listed over streamable HTTP and not over the standard streams" in one["message"]
+
+
+def test_a_server_that_wants_a_token_is_inconclusive_and_says_the_way_out(scans: dict[str, Done]):
+    done = scans["any-token"]
+    assert (done.code, done.report["verdict"]) == (3, "inconclusive"), done.err
+    assert "answers only whom it knows (status 401" in done.sentence
+    assert "--http-header" in done.way_out
+    facts = done.report["observations"]["oauth"]
+    assert (facts["status"], facts["path"]) == (401, "/mcp")
+    assert [one["accepted"] for one in facts["invented"]] == [True, True]
+    assert "https://login.example" in facts["elsewhere"]
+    rules = {one["rule"] for one in done.report["findings"]}
+    assert {
+        "oauth-broad-scope",
+        "oauth-insecure-url",
+        "oauth-issuer-mismatch",
+        "oauth-resource-mismatch",
+        "oauth-without-pkce",
+        "token-not-checked",
+    } <= rules
+
+
+def test_with_a_token_it_is_tested(scans: dict[str, Done]):
+    report = scans["token"].report
+    assert report["observations"]["reached"]["transport"] == "http", shown(report)
+    assert set(report["coverage"]["tools"]) == {"echo", "reset"}
+    assert report["coverage"]["missing"] == []
+    facts = report["observations"]["oauth"]
+    assert facts["status"] == 401
+    assert [one["accepted"] for one in facts["invented"]] == [False, False]
+    assert found(scans["token"], "token-not-checked") == []
+    assert b"let-me-in" not in (scans["token"].folder / "report.json").read_bytes()
