@@ -18,6 +18,7 @@ from mcp_sandbox.action import inputs
 from mcp_sandbox.errors import BadInput
 from mcp_sandbox.merging import lists
 from mcp_sandbox.model import ScannerRun, ScannerState, Verdict
+from mcp_sandbox.model.fleet import SourceKind
 from mcp_sandbox.sandbox import Engine
 from support.on_engine import ROOT
 from support.sarif_lint import lint
@@ -144,7 +145,7 @@ def test_every_setting_of_a_list_reaches_the_action():
     given = step("scan", "sandbox")["with"]
     for name in lists.SETTINGS:
         assert given[name] == f"${{{{ matrix.{name} }}}}"
-    assert set(given) == {*lists.SETTINGS, "context", "image", "out"}
+    assert set(given) == {*lists.SETTINGS, *SourceKind, "out"}
     assert set(given) <= {one.name for one in inputs.known()}
 
 
@@ -171,7 +172,7 @@ def test_no_value_of_the_list_is_part_of_a_script():
     scripts = [
         one["run"] for job in WORKFLOW["jobs"].values() for one in job["steps"] if "run" in one
     ]
-    assert len(scripts) == 3
+    assert len(scripts) == 2
     assert not [script for script in scripts if "${{" in script]
 
 

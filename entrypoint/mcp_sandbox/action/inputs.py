@@ -22,6 +22,9 @@ PREFIX = "INPUT_"
 OWN = frozenset({"docker_host", "helper_image"})
 """Settings that are no inputs: the action finds both by itself."""
 
+BUNDLE = "mcpb:"
+"""What a source begins with that is a file."""
+
 UNSAFE = "allow-unsafe-trigger"
 _UNSAFE_HELP = (
     "Run on `pull_request_target` and `workflow_run` too, where a stranger's commands would run "
@@ -30,7 +33,7 @@ _UNSAFE_HELP = (
 _FILES = frozenset({"baseline", "config"})
 _WORDS = frozenset({"auto", "none"})
 """What may stand where a file is named."""
-_ONE_A_LINE = frozenset({"args", "env", "http_header"})
+_ONE_A_LINE = frozenset({"args", "constraint", "env", "http_header"})
 """Lists in whose items a comma is an ordinary character."""
 
 _OPTION = re.compile(r"(?<![\w`-])--([a-z][a-z-]*[a-z])")
@@ -121,6 +124,9 @@ def settings(given: Mapping[str, str], workspace: Path, **found: Any) -> Setting
         if name in values and not (name in _FILES and values[name] in _WORDS):
             place = _inside(workspace, name.replace("_", "-"), values[name])
             values[name] = str(place) if name in _FILES else place
+    bundle = str(values.get("source", "")).removeprefix(BUNDLE)
+    if bundle != values.get("source", ""):
+        values["source"] = f"{BUNDLE}{_inside(workspace, 'source', bundle)}"
     return load(values)
 
 

@@ -26,6 +26,7 @@ from mcp_sandbox.merging import toml_lines
 from mcp_sandbox.merging.places import safe
 from mcp_sandbox.model.fleet import Entry, SourceKind
 from mcp_sandbox.settings import Settings, load
+from mcp_sandbox.sources import names
 
 MAX_BYTES = 8 * 2**20
 MAX_SERVERS = 20_000
@@ -34,26 +35,12 @@ MAX_SHOWN = 100
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 """What a server may be called: it names a job, an artifact, a folder and a category."""
 IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,499}")
-SOURCES = {
-    "pypi:NAME==VERSION": re.compile(
-        r"pypi:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,99}[A-Za-z0-9])?==[0-9][A-Za-z0-9.!+_-]{0,49}"
-    ),
-    "npm:NAME@VERSION": re.compile(
-        r"npm:(?:@[a-z0-9~-][a-z0-9._~-]{0,99}/)?[a-z0-9~-][a-z0-9._~-]{0,199}"
-        r"@[0-9][A-Za-z0-9.+-]{0,49}"
-    ),
-    "https://HOST/PATH@REF": re.compile(
-        r"https://[A-Za-z0-9][A-Za-z0-9.-]{0,252}(?::[0-9]{1,5})?/[A-Za-z0-9._~/-]{1,300}"
-        r"@[A-Za-z0-9][A-Za-z0-9._/-]{0,199}"
-    ),
-}
-"""What a server may be taken from, besides an image and a folder."""
-
 SETTINGS = (
     *("allow", "args", "baseline", "baseline-image", "build-network", "build-timeout"),
-    *("call-timeout", "config", "cpus", "dockerfile", "env", "fail-below", "fail-on", "jobs"),
-    *("max-calls", "memory", "network", "pids", "profile", "scanners", "start-timeout"),
-    *("timeout", "tls", "transport"),
+    *("call-timeout", "config", "constraint", "cpus", "dockerfile", "entry-point", "env"),
+    *("fail-below", "fail-on", "install-scripts", "jobs", "max-calls", "memory", "network"),
+    *("pids", "profile", "scanners", "start-timeout", "system-packages", "timeout", "tls"),
+    "transport",
 )
 """Inputs that a server of a list may have; the example workflow hands over each of them."""
 _FILES = ("baseline", "config")
@@ -135,7 +122,7 @@ class _List:
             raise self._wrong(table, "", f"a server has one of {', '.join(kinds)}.")
         kind = SourceKind(given[0])
         source = self._source(table, kind, one[kind.value])
-        name = one.get("name", _named(source))
+        name = one.get("name", _named(kind, source))
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise self._wrong(
                 table,
@@ -156,9 +143,13 @@ class _List:
             return self._path(table, kind.value, value)
         if kind is SourceKind.IMAGE and not IMAGE.fullmatch(value):
             raise self._wrong(table, kind.value, f"{shown} is no image reference.")
-        if kind is SourceKind.SOURCE and not any(one.fullmatch(value) for one in SOURCES.values()):
-            forms = ", ".join(SOURCES)
-            raise self._wrong(table, kind.value, f"{shown} is none of {forms}.")
+        if kind is SourceKind.SOURCE:
+            try:
+                source = names.parse(value)
+            except ValueError as error:
+                raise self._wrong(table, kind.value, f"{error}.") from error
+            if source.kind is names.Kind.BUNDLE:
+                self._path(table, kind.value, source.name)
         return value
 
     def _path(self, table: toml_lines.Table, key: str, value: object) -> str:
@@ -224,14 +215,10 @@ class _List:
             field = name.replace("-", "_")
             if field not in Settings.model_fields:
                 continue
-            if field == "dockerfile" and kind is SourceKind.SOURCE:
-                continue
             lines = text.split("\n")
             annotation = Settings.model_fields[field].annotation
             values[field] = tuple(lines) if typing.get_origin(annotation) is tuple else text
-        values["context" if kind is SourceKind.CONTEXT else "image"] = (
-            "none" if kind is SourceKind.SOURCE else source
-        )
+        values[kind.value] = source
         try:
             load(values)
         except BadInput as error:
@@ -249,9 +236,10 @@ def _unknown(key: str, known: Collection[str]) -> str:
     return f"there is no key `{key[:MAX_SHOWN]}`{hint}"
 
 
-def _named(source: str) -> str:
+def _named(kind: SourceKind, source: str) -> str:
     """A name out of a source: the last part of it, without version and registry."""
-    plain = re.sub(r"^(?:pypi|npm):", "", source)
-    plain = re.split(r"(?<=.)@|==", plain)[0]
-    last = re.sub(r"\.git$", "", plain.rstrip("/")).rsplit("/", 1)[-1].partition(":")[0]
+    own = kind is SourceKind.SOURCE
+    plain = names.parse(source).name if own else re.split(r"(?<=.)@", source)[0]
+    plain = re.sub(r"\.(?:git|mcpb|dxt)$", "", plain.rstrip("/"))
+    last = plain.rsplit("/", 1)[-1].partition(":")[0]
     return safe([last]).lower()[:63]

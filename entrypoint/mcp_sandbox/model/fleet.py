@@ -18,7 +18,7 @@ class SourceKind(StrEnum):
     CONTEXT = "context"
     """A folder with a Dockerfile."""
     SOURCE = "source"
-    """``pypi:NAME==VERSION``, ``npm:NAME@VERSION`` or ``https://HOST/PATH@REF``."""
+    """What ``sources.names`` has forms for: a package, a bundle, a repository."""
 
 
 @dataclass(frozen=True)

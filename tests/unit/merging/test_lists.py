@@ -90,6 +90,10 @@ def test_what_a_list_comes_to():
         ("[[server]]\nimage = 'x'\nbaseline = 'a/../../b'", 3, "no path inside"),
         ("[[server]]\nsource = 'pypi:x'", 2, "pypi:NAME==VERSION"),
         ("[[server]]\nsource = 'npm:x@latest'", 2, "npm:NAME@VERSION"),
+        ("[[server]]\nsource = 'mcpb:../x.mcpb'", 2, "no path inside the repository"),
+        ("[[server]]\nsource = 'pypi:x==1'\ndockerfile = 'D'", 3, "goes with a folder"),
+        ("[[server]]\nsource = 'pypi:x==1'\ninstall-scripts = true", 3, "goes with npm:"),
+        ("[[server]]\nimage = 'npm:5'\nconstraint = 'mcp<2'", 3, "goes with pypi:"),
         ("[[server]]\nsource = 'git@x:y'", 2, "https://HOST/PATH@REF"),
         ("[[server]]\nsource = 'https://u:p@x.example/y@v1'", 2, "is none of"),
         ("[[server]]\nsource = 'https://x.example/y@--upload-pack=x'", 2, "is none of"),
@@ -179,7 +183,7 @@ def test_the_matrix_is_what_the_action_takes():
     assert set(made) == {"include"}
     known = {one.name for one in inputs.known()} | set(lists.SETTINGS)
     for job in made["include"]:
-        assert set(job) - {"name", "source"} <= known
+        assert set(job) - {"name"} <= known
         assert all(isinstance(value, str) for value in job.values())
         assert sum(bool(job[kind]) for kind in SourceKind) == 1
         assert NAME.fullmatch(job["name"])
@@ -187,12 +191,42 @@ def test_the_matrix_is_what_the_action_takes():
 
 def test_a_value_arrives_as_it_stands(tmp_path):
     job = json.loads(matrix.dumped(read(FULL)))["include"][0]
-    job = {key: value for key, value in job.items() if key not in {"name", "source"}}
+    job = {key: value for key, value in job.items() if key != "name"}
     given = inputs.read({f"INPUT_{key.upper()}": value for key, value in job.items()})
     made = inputs.settings(given, tmp_path)
     assert made.args == ("--stdio", "two words", "$(id) `id` ${{ secrets.X }}")
     assert made.env == ("MODE=test", "EMPTY=")
     assert (made.memory, made.cpus, made.pids) == (512 * 2**20, 1.5, 64)
+
+
+def test_a_source_arrives_with_what_goes_with_it(tmp_path):
+    text = """
+    [[server]]
+    source = "pypi:a-server[cli]==1.0"
+    constraint = ["mcp>=1,<2", "x<3"]
+    system-packages = ["git", "curl"]
+    [[server]]
+    source = "npm:@org/b@1.0.0"
+    install-scripts = true
+    [[server]]
+    source = "mcpb:dist/c.mcpb"
+    [[server]]
+    image = "npm:5"
+    """
+    jobs = {job.pop("name"): job for job in json.loads(matrix.dumped(read(text)))["include"]}
+    assert list(jobs) == ["a-server", "b", "c", "npm"]
+    made = {
+        name: inputs.settings(
+            inputs.read({f"INPUT_{key.upper()}": value for key, value in job.items()}), tmp_path
+        )
+        for name, job in jobs.items()
+    }
+    assert made["a-server"].source == "pypi:a-server[cli]==1.0"
+    assert made["a-server"].constraint == ("mcp>=1,<2", "x<3")
+    assert made["a-server"].system_packages == ("git", "curl")
+    assert made["b"].install_scripts is True
+    assert made["c"].source == f"mcpb:{tmp_path}/dist/c.mcpb"
+    assert (made["npm"].image, made["npm"].source) == ("npm:5", None)
 
 
 def many(count: int, size: int = 0) -> tuple[Entry, ...]:
