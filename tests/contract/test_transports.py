@@ -89,6 +89,22 @@ def test_the_findings_are_those_of_stdio(way: str, scans: dict[str, Done]):
     assert told(scans[way]) == told(scans["stdio"]), shown(scans[way].report)
 
 
+@pytest.mark.parametrize("way", ["http", "sse"])
+def test_the_official_sdk_keeps_other_sites_out(way: str, scans: dict[str, Done]):
+    """It checks ``Host`` and ``Origin`` of a server on loopback, and makes ids that are random."""
+    report = scans[way].report
+    (checks,) = report["observations"]["http"]
+    answers = {one["question"]: one for one in checks["answers"]}
+    assert answers["ordinary"]["result"]
+    assert answers["foreign-host"]["status"] == 421
+    assert answers["foreign-origin"]["status"] == 403
+    assert answers["text-plain"]["status"] == 400
+    assert len(set(checks["sessions"])) == 5
+    rules = {one["rule"]: one["class"] for one in report["findings"]}
+    told = {rule: class_ for rule, class_ in rules.items() if rule.startswith("http-")}
+    assert set(told.values()) <= {"note"}, shown(report)
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_every_tool_is_called(way: str, scans: dict[str, Done]):
     tools = scans[way].report["coverage"]["tools"]
