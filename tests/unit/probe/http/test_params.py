@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from typing import Any
 
 import pytest
+from mcp.shared.inbound import validate_mcp_param_headers
 
 from mcp_sandbox.model import Era, Place, Transport
 from mcp_sandbox.probe.http.exchange import Head
 from mcp_sandbox.probe.http.params import MAX_HEADERS, MAX_VALUE, ParamHeaders
 from mcp_sandbox.probe.http.requests import Requests
+from mcp_sandbox.probe.inputs import Targets, for_tool
 
 REGION = {"type": "string", "x-mcp-header": "Region"}
 
@@ -79,6 +82,28 @@ def test_nothing_goes_along_with_what_has_no_value(message: dict[str, Any]):
 )
 def test_a_declaration_that_is_none_gives_no_header(body: bytes):
     assert of(body, call(region="eu", list=["eu"])) == []
+
+
+def test_a_server_of_the_sdk_finds_every_input_as_its_headers_say():
+    """Judged by what the SDK's own servers refuse a request with."""
+    listed = tool(region=REGION, count={"type": "integer", "x-mcp-header": "Count"})
+    inputs = for_tool(listed, Targets(seed=3))
+    hostile = list(islice(inputs.hostile, 400))
+    known = ParamHeaders()
+    known.learn(listing(listed))
+    mismatches, headers = 0, []
+    for one in (*inputs.valid, *hostile):
+        sent = dict(known.of(call(**one.arguments)))
+        headers.append(sent)
+        mismatches += bool(validate_mcp_param_headers(listed["inputSchema"], one.arguments, sent))
+    assert len({str(sent) for sent in headers}) > 50
+    assert mismatches <= sum(_unsendable(one.arguments) for one in hostile)
+
+
+def _unsendable(arguments: Any) -> bool:
+    """Longer than a header is sent, or half a surrogate pair."""
+    text = str(arguments.get("region"))
+    return len(text) > MAX_VALUE or any("\ud800" <= one <= "\udfff" for one in text)
 
 
 def test_headers_are_bounded():
