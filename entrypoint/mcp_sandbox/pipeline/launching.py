@@ -100,8 +100,9 @@ def _arguments(
 
 def _behind(command: tuple[str, ...], arguments: tuple[str, ...]) -> tuple[str, ...]:
     """The image's program with arguments that it does not have yet."""
-    have = command[-len(arguments) :] == arguments or arguments[: len(command)] == command
-    return command if have else (*command, *arguments)
+    if arguments[: len(command)] == command:
+        return arguments
+    return command if command[-len(arguments) :] == arguments else (*command, *arguments)
 
 
 # --- settings -------------------------------------------------------------------------------------
