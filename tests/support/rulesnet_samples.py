@@ -160,7 +160,7 @@ def an_invented_option_in_the_name_of_a_file():
 
 @hit("canary-exfiltrated", H)
 def an_invented_option_sent_to_who_knows_whom():
-    return sent(SinkKind.HTTP, "collector.example", "argument:--api-key")
+    return _sent("argument:--api-key", "collector.example")
 
 
 @hit("canary-in-output", M)
