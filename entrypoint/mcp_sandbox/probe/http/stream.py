@@ -44,6 +44,8 @@ OURS = -32099
 
 PATIENCE = 2.0
 """Seconds that a request is left after the conversation has given it up."""
+NOTICE = 5.0
+"""Seconds for a line that needs no answer to be taken; the next one waits for it."""
 CLOSING = 2.0
 TICK = 0.1
 MAX_SENT = 1_000
@@ -212,7 +214,8 @@ class HttpStream:
 
     def _post(self, line: bytes, message: dict[str, Json], *, first: bool) -> str:
         """Send one line; why it brought no answer, empty when it did or needs none."""
-        deadline = time.monotonic() + self._timeout
+        asks = "id" in message and "method" in message
+        deadline = time.monotonic() + (self._timeout if asks else min(self._timeout, NOTICE))
         if self._unasked.older:
             self._unasked.endpoint.wait(self._timeout)
             if not self._unasked.endpoint.is_set() or self._connections.closed:
@@ -220,7 +223,7 @@ class HttpStream:
             if not self._requests.post_to:
                 return "the endpoint is on another origin"
         exchange = self._connections.take(deadline)
-        if first:
+        if first and asks:  # what asks nothing is not given up when the next line asks
             self._connections.asking = exchange
         try:
             head = exchange.ask(self._requests.post(line, message), deadline)
