@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from mcp_sandbox.model import (
     COMPLETE,
+    Act,
     Call,
     CallStatus,
     ItemKind,
@@ -51,7 +52,7 @@ class Measured:
     accepted: int = 0
     """Those that answered one with a result that is no error."""
     outside: int = 0
-    """Those that answered with an error which the missing network or a made-up key explains."""
+    """Those that answered with an error which the missing network, a missing service or a made-up key explains."""
     refused: dict[str, str] = field(default_factory=dict)
     """The others: tool -> what it said."""
     invented: tuple[str, ...] = ()
@@ -134,10 +135,14 @@ def _ordinary(mains: list[Session]) -> dict[str, list[Call]]:
 
 
 def _connecting(mains: list[Session]) -> set[str]:
-    """Tools that a valid input made connect to the sink, which answers nobody."""
+    """Tools that a valid input made connect: to the sink, or to a service that is not there."""
     found = set()
     for session in mains:
-        numbers = {one.call for one in session.container.sink if one.kind in _CONNECTIONS}
+        box = session.container
+        numbers = {one.call for one in box.sink if one.kind in _CONNECTIONS}
+        numbers |= {
+            one.call for one in box.kernel if one.act is Act.CONNECT and one.detail == "TCP"
+        }
         found |= {
             call.target
             for call in session.transcript.calls
