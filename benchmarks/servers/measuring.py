@@ -52,7 +52,7 @@ class Measured:
     accepted: int = 0
     """Those that answered one with a result that is no error."""
     outside: int = 0
-    """Those that answered with an error which the missing network, a missing service or a made-up key explains."""
+    """Those that answered with an error because a network, a service or a real key is missing."""
     refused: dict[str, str] = field(default_factory=dict)
     """The others: tool -> what it said."""
     invented: tuple[str, ...] = ()
