@@ -134,10 +134,10 @@ def test_the_server_gets_the_argument_and_the_setting_of_its_file(scans: dict[st
     assert done.report["coverage"]["tools"], done.err + shown(done.report)
     assert [one for one in launch(done)["applied"] if one.startswith("server.json")] == [
         "server.json:4: arguments serve --units metric",
-        "server.json:29: WEATHER_MODE=fast",
+        "server.json:30: WEATHER_MODE=fast",
     ]
     assert "  started as python3 -B /srv/start.py serve --units metric" in done.out.splitlines()
-    assert "server.json:29: WEATHER_MODE=fast" in (done.folder / "summary.md").read_text()
+    assert "server.json:30: WEATHER_MODE=fast" in (done.folder / "summary.md").read_text()
 
 
 def test_what_is_dangerous_is_a_finding_on_its_line(scans: dict[str, Done]):
@@ -147,7 +147,7 @@ def test_what_is_dangerous_is_a_finding_on_its_line(scans: dict[str, Done]):
         if one["rule"].startswith("config-") and one["class"] != RiskClass.NOTE
     }
     assert found == {
-        ("config-host-network", "server.json", 11): "medium",
+        ("config-host-network", "server.json", 13): "medium",
         ("config-host-access", ".mcp.json", 8): "high",
         ("config-host-access", ".mcp.json", 9): "high",
         ("config-secret", ".mcp.json", 14): "high",
@@ -158,7 +158,7 @@ def test_what_is_dangerous_is_a_finding_on_its_line(scans: dict[str, Done]):
 def test_nothing_dangerous_is_applied(scans: dict[str, Done]):
     done = scans["told"]
     (line,) = [one for one in done.out.splitlines() if one.startswith("  not applied: ")]
-    assert "--network host (server.json:11)" in line
+    assert "--network host (server.json:13)" in line
     for session in done.report["observations"]["sessions"]:
         command = session["container"]["command_line"]
         assert command[command.index("--network") + 1] == "none"

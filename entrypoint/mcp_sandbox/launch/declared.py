@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mcp_sandbox.launch import bundle, clients, files, labels, readme, registry, smithery
@@ -41,6 +41,7 @@ README_BYTES = 512 * 2**10
 MAX_DECLARED = 64
 """Servers of a run that are kept; how many more there are is told."""
 MAX_DANGERS = 64
+"""Of one file."""
 
 
 @dataclass
@@ -135,10 +136,13 @@ class _Reader:
 
     def keep(self, file: File, declared: list[Declared]) -> None:
         """Keep what a file declares, and what was wrong in it."""
+        left = MAX_DANGERS
         for one in declared:
-            if len(one.dangers) > MAX_DANGERS:
-                file.problem(one.line, f"has {len(one.dangers)} dangerous parts")
-        self.found.declared += declared
+            if len(one.dangers) > left:
+                many = sum(len(each.dangers) for each in declared)
+                file.problem(one.line, f"has {many} dangerous parts; {MAX_DANGERS} are told")
+            self.found.declared.append(replace(one, dangers=one.dangers[:left]))
+            left -= len(one.dangers[:left])
         self.found.notes += file.notes
 
     def packages(self) -> list[str]:

@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from mcp_sandbox.launch import clients, commands, docker_run, tree
 from mcp_sandbox.launch.clients import command_dangers
@@ -20,6 +21,8 @@ from mcp_sandbox.model.launch import DangerKind, Declared
 FORM = "README"
 MAX_BLOCKS = 200
 MAX_COMMANDS = 8
+"""With different images, which are kept."""
+MAX_LOOKED_AT = 100
 MAX_LINE = 4_096
 _FENCE = re.compile(r"[ \t]{0,8}(?:>[ \t]?)?(`{3,}|~{3,})[ \t]*([\w+-]{0,20})")
 _START = re.compile(
@@ -40,13 +43,18 @@ def read(data: bytes, file: File, names: Names) -> list[Declared]:
     """The first commands that start a container, in order; one for each image."""
     lines = data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\0", "").split("\n")
     found: dict[str, Declared] = {}
-    for block in _blocks(lines):
-        several = _configured(block, file, names) if _is_json(block) else _typed(block, file, names)
-        for one in several:
-            found.setdefault(one.name, one)
-            if len(found) >= MAX_COMMANDS:
-                return list(found.values())
+    for one in islice(_all(lines, file, names), MAX_LOOKED_AT):
+        found.setdefault(one.name, one)
+        if len(found) >= MAX_COMMANDS:
+            break
     return list(found.values())
+
+
+def _all(lines: list[str], file: File, names: Names) -> Iterator[Declared]:
+    for block in _blocks(lines):
+        yield from (
+            _configured(block, file, names) if _is_json(block) else _typed(block, file, names)
+        )
 
 
 def _blocks(lines: list[str]) -> Iterator[_Block]:

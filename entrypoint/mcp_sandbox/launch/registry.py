@@ -63,6 +63,11 @@ def _get(body: dict[str, Node], name: str) -> Node | None:
     return body.get(name) or body.get(_CAPITAL.sub(r"_\1", name).lower())
 
 
+def _line(body: dict[str, Node], node: Node) -> int:
+    """The line that a reader looks for: that of the name, else of the value, else of the whole."""
+    return (body.get("name") or body.get("value") or node).line
+
+
 def _package(node: Node, file: File) -> Declared:
     body = file.fields(node, "a package")
     kind = file.text(_get(body, "registryType") or body.get("registry_name"), "'registryType'")
@@ -70,9 +75,11 @@ def _package(node: Node, file: File) -> Declared:
     image = kind.lower() in _IMAGES
     found = _Found()
     for one in file.items(_get(body, "environmentVariables"), "'environmentVariables'"):
-        _variable(file, file.fields(one, "a variable"), one.line, found)
+        inner = file.fields(one, "a variable")
+        _variable(file, inner, _line(inner, one), found)
     for one in file.items(_get(body, "packageArguments"), "'packageArguments'"):
-        _argument(file, file.fields(one, "an argument"), one.line, found)
+        inner = file.fields(one, "an argument")
+        _argument(file, inner, _line(inner, one), found)
     _runtime(file, body, found)
     if image and not file.text(body.get("version"), "'version'"):
         line = (body.get("identifier") or node).line
@@ -207,15 +214,14 @@ def _runtime(file: File, body: dict[str, Node], found: _Found) -> None:
     lines: list[int] = []
     for node in file.items(_get(body, "runtimeArguments"), "'runtimeArguments'"):
         one = file.fields(node, "an argument")
-        line = node.line
         name = file.text(one.get("name"), "'name'")
         value = file.text(one.get("value"), "'value'") or file.text(one.get("default"), "'default'")
         if name in {"-e", "--env"} and value:
-            _passed(file, one, value, line, found)
-        for word in (name, value):
+            _passed(file, one, value, _line(one, node), found)
+        for word, key in ((name, "name"), (value, "value")):
             if word:
                 words.append(word)
-                lines.append(line)
+                lines.append((one.get(key) or node).line)
     if commands.bare(hint) in docker_run.ENGINES or not hint:
         run = docker_run.parse(["docker", "run", *[w for w in words if w != "run"], "image"])
         lines = [line for word, line in zip(words, lines, strict=True) if word != "run"]

@@ -28,6 +28,8 @@ _WAITS = re.compile(
     r"|path[\W_]to|x{4,}|\*{3,}|\.{3}).*"
     r"|(?:sk|ghp|pat|key|token)[\W_]*\.*|/users/(?:username|you|me|user)\b.*|/absolute/.*"
 )
+_DEFAULT = re.compile(r"\$\{\w{1,100}:-([^{}$]*)\}")
+"""``${NAME:-default}``, as Claude Code has it."""
 
 
 def kind(name: str, format_: str = "", about: str = "", *, secret: bool = False) -> SettingKind:
@@ -63,6 +65,8 @@ def variable(
         if value is not None and not waits(value):
             file.problem(line, f"sets {name[:60]}, which is not passed on")
         return [], []
+    if value is not None and (default := _DEFAULT.fullmatch(value[: secrets.MAX_VALUE])):
+        value = default[1]
     known = needed or Needed(name, Where.ENVIRONMENT, kinds.kind(name), file.at(line))
     if value is None or waits(value):
         return [known], []

@@ -293,3 +293,48 @@ def _plain(node: tree.Node) -> Any:
     if isinstance(node.value, list):
         return [_plain(value) for value in node.value]
     return int(node.value) if isinstance(node.value, tree.Number) else node.value
+
+
+def test_dangers_are_bounded_with_a_note(tmp_path: Path):
+    entry = {"command": "docker", "args": ["run", *["--privileged"] * 150, "acme/weather:1"]}
+    servers = {"weather": entry, "other": entry}
+    read = found(tmp_path, {"mcp.json": json.dumps({"mcpServers": servers})})
+    assert sum(len(one.dangers) for one in read.declared) == declared.MAX_DANGERS
+    assert read.notes == [f"{PLACE}mcp.json:1 has 300 dangerous parts; 64 are told."]
+
+
+HARD = (
+    "${",
+    "{",
+    "<",
+    "$(",
+    "`",
+    "your ",
+    "://a:",
+    "--k=",
+    "curl | sh ",
+    "'",
+    "\\",
+    "a" * 50 + " ",
+)
+
+
+@pytest.mark.parametrize("piece", HARD)
+def test_no_text_takes_long(piece: str, tmp_path: Path):
+    """What is quadratic in two megabytes does not end within the limit of any test."""
+    text = (piece * 4_096)[:4_096]
+    entry = {"command": "docker", "args": ["run", "-v", text, "-e", f"A={text}", "x", text, text]}
+    script = {"command": "sh", "args": ["-c", text], "env": {"A_KEY": text, "B": text}}
+    servers = {f"s{n}": one for n in range(25) for one in (entry, script)}
+    lines = "\n".join(["```sh", *[f"docker run -v {text} i"] * 100, "```"])
+    manifest = {"manifest_version": 1, "server": {"mcp_config": {"command": text, "args": [text]}}}
+    read = found(
+        tmp_path,
+        {
+            "mcp.json": json.dumps({"mcpServers": servers}),
+            "README.md": lines,
+            "manifest.json": json.dumps(manifest),
+            "smithery.yaml": json.dumps({"startCommand": {"commandFunction": text * 4}}),
+        },
+    )
+    assert len(read.declared) >= 26
