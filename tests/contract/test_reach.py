@@ -19,7 +19,7 @@ SHORT = ("--max-calls", "60", "--start-timeout", "6")
 TOKEN = ("--http-header", "Authorization=Bearer let-me-in")
 WAYS: dict[str, tuple[str, ...]] = {
     "both": (*SHORT,),
-    "any-token": (*SHORT, "--transport", "http"),
+    "any-token": (*SHORT, "--transport", "http", "--fail-on", "critical"),
     "token": (*SHORT, *TOKEN),
 }
 
@@ -84,6 +84,7 @@ def test_a_server_that_wants_a_token_is_inconclusive_and_says_the_way_out(scans:
     done = scans["any-token"]
     assert (done.code, done.report["verdict"]) == (3, "inconclusive"), done.err
     assert "answers only whom it knows (status 401" in done.sentence
+    assert "port 3124, /mcp" in done.sentence
     assert "--http-header" in done.way_out
     facts = done.report["observations"]["oauth"]
     assert (facts["status"], facts["path"]) == (401, "/mcp")

@@ -74,9 +74,9 @@ def look(
             asked.append(f"{port} {place.path} ({place.host}): {answer.said}")
             if answer.place is not None:
                 return Found(answer.place, asked=tuple(asked))
+            if answer.mcp and locked is None:
+                best = f"port {port}, {place.path}: {answer.said}"
             locked = locked or answer.locked
-            if answer.mcp:
-                best = f"port {port}{place.path}: {answer.said}"
         if time.monotonic() > deadline:
             return Found(None, best or "there was no time to ask", tuple(asked), locked)
     return Found(None, best or (asked[-1] if asked else "nothing listens"), tuple(asked), locked)
