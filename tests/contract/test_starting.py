@@ -16,14 +16,12 @@ from support.scanning import shown
 pytestmark = pytest.mark.engine
 
 ENTRY = 'ENTRYPOINT ["python3", "-B", "/srv/servers/starting/server.py"]\n'
-SHORT = ("--max-calls", "20", "--start-timeout", "4")
+SHORT = ("--max-calls", "6", "--start-timeout", "3")
 
 LACKS: dict[str, tuple[set[str], int]] = {
-    "environment": ({"ACME_API_KEY", "ACME_BASE_URL"}, 2),
-    "leak": ({"ACME_API_KEY", "ACME_BASE_URL"}, 2),
+    "leak": ({"ACME_API_KEY", "ACME_BASE_URL", "DATABASE_URL"}, 4),
     "options": ({"--api-key", "folder"}, 1),
     "usage": ({"--token", "stdio"}, 1),
-    "database": ({"DATABASE_URL"}, 2),
     "stdio": ({"--stdio"}, 1),
 }
 """Mode -> the names of what is invented, and how often the server is started again for it."""
@@ -38,7 +36,7 @@ FAILS: dict[str, tuple[StartReason, str]] = {
     "banner": (StartReason.PRINTED_TO_STDOUT, "Welcome to Acme"),
     "clean": (StartReason.EXITED_CLEANLY, "code 0"),
     "fails": (StartReason.EXITED, "code 3"),
-    "silent": (StartReason.NEVER_ANSWERED, "4 seconds"),
+    "silent": (StartReason.NEVER_ANSWERED, "3 seconds"),
     "program": (StartReason.NOT_RUNNABLE, "could not start"),
     "processor": (StartReason.ARCHITECTURE, "another processor"),
 }
@@ -105,10 +103,8 @@ def test_a_secret_is_kept_nowhere(scans: dict[str, Done]):
     done = scans["options"]
     keys = [one for one in launch(done)["invented"] if one["kind"] == "secret"]
     assert [one["shown"] for one in keys] == [""]
-    lines = {
-        tuple(one["container"]["command_line"]) for one in done.report["observations"]["sessions"]
-    }
-    (line,) = lines
+    sessions = done.report["observations"]["sessions"]
+    (line,) = {tuple(one["container"]["command_line"]) for one in sessions}
     assert line[-3:] == ("options", "--api-key=<planted:argument:--api-key>", "/tmp")
     found = [one["rule"] for one in done.report["findings"] if "argument:" in one["message"]]
     assert found == []  # that it stands in the server's own command line is our doing
@@ -119,11 +115,16 @@ def test_an_invented_key_that_leaves_is_a_finding(scans: dict[str, Done]):
         one for one in scans["leak"].report["findings"] if one["rule"] == "canary-exfiltrated"
     ]
     assert "env:ACME_API_KEY" in found["message"]
-    assert "collector.acme.example" in found["message"]
+    assert "acme.example" in found["message"]
     assert scans["leak"].code == 1
-    quiet = [one["rule"] for one in scans["environment"].report["findings"]]
-    assert "canary-exfiltrated" not in quiet
     assert "env:ACME_API_KEY" in scans["leak"].report["observations"]["planted"]
+    quiet = [one["rule"] for one in scans["options"].report["findings"]]
+    assert "canary-exfiltrated" not in quiet
+
+
+def test_a_database_is_a_file_where_no_other_will_do(scans: dict[str, Done]):
+    (found,) = [one for one in launch(scans["leak"])["invented"] if one["kind"] == "database"]
+    assert found["shown"] == "sqlite:////tmp/sample.db"
 
 
 @pytest.mark.parametrize("mode", FAILS)

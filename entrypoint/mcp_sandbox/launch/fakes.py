@@ -72,6 +72,9 @@ _OPENAPI = (
 )
 
 
+_TO_BLAME = (SettingKind.DATABASE, SettingKind.FILE, SettingKind.FOLDER)
+
+
 @dataclass(frozen=True)
 class _Try:
     """One value to try."""
@@ -199,8 +202,16 @@ class Inventor:
         return changed
 
     def reconsider(self) -> bool:
-        """Try another value for the first setting that has one; returns whether there was one."""
-        return any(self._give(needed, turn + 1) for needed, turn, _ in tuple(self._given.values()))
+        """Try another value for one setting; returns whether there was one.
+
+        What has to be there is more likely to blame than a word, and what came last than the rest.
+        """
+        latest = tuple(reversed(self._given.values()))
+        ordered = sorted(
+            latest,
+            key=lambda one: _TO_BLAME.index(one[0].kind) if one[0].kind in _TO_BLAME else 9,
+        )
+        return any(self._give(needed, turn + 1) for needed, turn, _ in ordered)
 
     def _give(self, needed: Needed, turn: int) -> bool:
         name = needed.name

@@ -145,16 +145,16 @@ class Inventing:
             )
         except ServerNotStarted:
             return ""
-        said = _read(server)
+        said = _read(server, min(HELP_TIME, tools.settings.start_timeout))
         facts = server.finish(grace=HELP_GRACE, find=tools.matcher.find, mask=tools.matcher.mask)
         note = "Asked with --help how it is called."
         self._held.launch = replace(self._held.launch, notes=(*self._held.launch.notes, note))
         return f"{said.decode('utf-8', 'replace')}\n{facts.stderr}"
 
 
-def _read(server: Server) -> bytes:
+def _read(server: Server, patience: float) -> bytes:
     """The beginning of its standard output, until it ends or its time is up."""
-    deadline = time.monotonic() + HELP_TIME
+    deadline = time.monotonic() + patience
     said = bytearray()
     stream = server.stream
     while len(said) < MAX_HELP and not stream.ended:

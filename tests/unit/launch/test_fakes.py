@@ -102,6 +102,14 @@ def test_reconsidering_changes_one_setting_at_a_time():
     assert count == 3  # two more addresses, one more truth value, and no other secret
 
 
+def test_a_database_is_reconsidered_first():
+    made, _ = inventor()
+    made.add([wanted("ACME_URL"), wanted("DATABASE_URL"), wanted("ACME_DIR")])
+    url = made.settings[0]
+    assert made.reconsider()
+    assert made.settings == (url, "DATABASE_URL=sqlite:////tmp/sample.db", "ACME_DIR=/tmp")
+
+
 def test_the_user_has_the_last_word():
     made, minted = inventor("ACME_API_KEY", "--port")
     assert not made.add([wanted("ACME_API_KEY"), wanted("--port", Where.FLAG)])
