@@ -11,6 +11,10 @@ SITE = "attacker.example"
 """The other site that questions come from; a name that nobody can own."""
 
 
+NOBODYS = "00000000-0000-4000-8000-000000000000"
+"""A session that no server gave."""
+
+
 class HttpQuestion(StrEnum):
     """What was asked, each on a connection of its own."""
 
@@ -67,7 +71,8 @@ class HttpAnswer:
 
     question: HttpQuestion
     request: str
-    """Its first line and the headers that matter, at most 500 characters."""
+    """Its first line and the headers that matter, at most 500 characters; without what differs from
+    run to run: the session that a server gave, the query of its endpoint."""
     status: int = 0
     """0 when no answer came."""
     result: bool = False

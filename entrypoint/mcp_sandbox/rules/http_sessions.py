@@ -12,7 +12,6 @@ from mcp_sandbox.model.http import HttpQuestion as Q
 from mcp_sandbox.rules import http_facts as facts
 from mcp_sandbox.rules.context import Context
 from mcp_sandbox.rules.registry import Hit, rule
-from mcp_sandbox.rules.surfaces import quote
 
 H, M, N = RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE
 
@@ -50,15 +49,16 @@ def session_predictable(context: Context) -> Iterator[Hit]:
         ids = checks.sessions
         if len(ids) < ENOUGH or len(set(ids)) < len(ids):
             continue
-        shown = ", ".join(quote(one, 40) for one in ids[:ENOUGH])
         if _counts(ids):
-            yield facts.hit(context, checks, "in order", f"Session ids count up: {shown}.")
-        elif (bits := _bits(_varying(ids))) < WIDE:
+            yield facts.hit(
+                context, checks, "in order", f"The session ids of {len(ids)} clients count up."
+            )
+        elif _bits(_varying(ids)) < WIDE:
             yield facts.hit(
                 context,
                 checks,
                 "short",
-                f"Session ids differ in about {bits} bits only: {shown}.",
+                f"The session ids of {len(ids)} clients differ in fewer than {WIDE} bits.",
                 class_=M,
             )
 
@@ -134,8 +134,7 @@ def session_shared(context: Context) -> Iterator[Hit]:
                 context,
                 checks,
                 "same id",
-                f"Of {len(ids)} clients, {ids.count(again[0])} were given the session "
-                f"“{quote(again[0], 40)}”.",
+                f"Of {len(ids)} clients, {ids.count(again[0])} were given the same session.",
             )
 
 

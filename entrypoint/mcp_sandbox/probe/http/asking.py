@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from mcp_sandbox.model import Dial, Json, Place
-from mcp_sandbox.model.http import HttpAnswer, HttpQuestion
+from mcp_sandbox.model.http import NOBODYS, HttpAnswer, HttpQuestion
 from mcp_sandbox.probe.http import framing, reading
 from mcp_sandbox.probe.http.events import TooManyFields
 from mcp_sandbox.probe.http.exchange import Broken, Exchange, Head, Request
+from mcp_sandbox.probe.http.requests import SESSION_ID
 
 QUESTION = 3.0
 """Seconds for one question."""
@@ -188,9 +189,14 @@ def changed(request: Request, *, method: str = "", **headers: str | None) -> Req
 
 
 def shown(request: Request) -> str:
-    """Its first line and the headers that matter."""
-    named = [f"{name}: {value}" for name, value in request.headers if name.lower() in _SHOWN]
-    return "; ".join([f"{request.method} {request.path}", *named])[:MAX_REQUEST]
+    """Its first line and the headers that matter, without what differs from run to run."""
+    named = [
+        f"{name}: {'…' if name.lower() == SESSION_ID and value != NOBODYS else value}"
+        for name, value in request.headers
+        if name.lower() in _SHOWN
+    ]
+    path, query, _ = request.path.partition("?")
+    return "; ".join([f"{request.method} {path}{query and '?…'}", *named])[:MAX_REQUEST]
 
 
 def _written(request: Request) -> bytes:

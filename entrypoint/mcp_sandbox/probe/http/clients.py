@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from mcp_sandbox import background
 from mcp_sandbox.model import Era
-from mcp_sandbox.model.http import SITE, HttpQuestion
+from mcp_sandbox.model.http import NOBODYS, SITE, HttpQuestion
 from mcp_sandbox.probe.http.asking import QUESTION, Asked, Asker, changed
 from mcp_sandbox.probe.http.ears import Ear
 from mcp_sandbox.probe.http.exchange import Request
@@ -23,13 +23,11 @@ CLIENTS = 5
 """Sessions that are asked for one after another."""
 ROUNDS = 3
 """How often two clients ask at once."""
-LISTENING = 0.3
+LISTENING = 1.0
 """Seconds in which the other client's stream is listened to, once all is answered."""
 OPENING = 1.0
 """Seconds for an event stream to begin."""
 MAX_TOOLS = 1_000
-NOBODYS = "00000000-0000-4000-8000-000000000000"
-"""A session that no server gave."""
 NO_VERSION = "1999-01-01"
 MINE = "of-the-first-client"
 """Id and progress token of what one client asks; nothing that names it is another's."""

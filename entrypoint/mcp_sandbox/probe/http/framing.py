@@ -16,7 +16,7 @@ from mcp_sandbox.model import Connection, Place
 from mcp_sandbox.model.http import HttpQuestion
 from mcp_sandbox.probe.http.exchange import MAX_HEADERS
 
-QUIET = 0.5
+QUIET = 1.5
 """Seconds without a byte after the first answer, until no other one is waited for."""
 MAX_READ = 256 * 2**10
 ENOUGH = 2

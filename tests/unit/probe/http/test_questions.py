@@ -287,3 +287,14 @@ def test_planted_secrets_are_masked():
         checks = ask(peer.port, lines=lines)
     assert "SECRET" not in repr(checks)
     assert of(checks, Q.ORDINARY).text == "the <planted>"
+
+
+def test_what_was_asked_reads_the_same_in_every_run():
+    """The session that a server gave is no part of a report that two runs share."""
+    found = []
+    for _ in range(2):
+        with served("careful") as port:
+            found.append([one.request.replace(str(port), "PORT") for one in ask(port).answers])
+    assert found[0] == found[1]
+    assert any("Mcp-Session-Id: …" in one for one in found[0])
+    assert any("Mcp-Session-Id: 00000000" in one for one in found[0])
