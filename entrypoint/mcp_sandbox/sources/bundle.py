@@ -80,7 +80,7 @@ def read(source: Source, manifest: bytes | None, project: bytes | None) -> Bundl
     words = config.get("args", [])
     if not isinstance(words, list) or len(words) > MAX_WORDS:
         raise SourceUnusable(f"The arguments in the manifest of {source.text} cannot be read.")
-    given = [str(word) for word in words] or ([f"{_HERE}/{script}"] if script else [])
+    given = [str(word) for word in words]
     return _Reading(source, top, kind, script, project).made(program, given, config.get("env"))
 
 

@@ -7,7 +7,6 @@ a commit holds is measured before it is written out.
 from __future__ import annotations
 
 import re
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -28,6 +27,8 @@ TIMEOUT = 300.0
 PROTOCOL = "https"
 FOLDER = "checkout"
 
+_BLOCK = 512
+"""Bytes of what a shell's ``ulimit -f`` counts in (POSIX)."""
 _LENT = ("GIT_SSL_CAINFO", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
 _OPTIONS = (
     *("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0"),
@@ -39,7 +40,6 @@ _NO_REF = re.compile(
     r"couldn't find remote ref|not our ref|no such remote ref|unadvertised object|"
     r"invalid refspec"
 )
-_TOO_LARGE = re.compile(r"File too large|died of signal 25")
 _REFUSED = re.compile(
     r"repository '.{0,600}' not found|Authentication failed|could not read Username|403|"
     r"does not appear to be a git repository|not valid: is this a git repository"
@@ -78,6 +78,7 @@ class _Fetching:
             **git.environment(folder, self._tree, protocol),
             GIT_ASKPASS="/bin/false",
             GIT_LFS_SKIP_SMUDGE="1",
+            LC_ALL="C",
             HOME=str(folder),
         )
 
@@ -111,8 +112,8 @@ class _Fetching:
             raise self._wrong(f"holds more than {MAX_BYTES // 2**20} MiB")
 
     def _git(self, *arguments: str, spool: BinaryIO | None = None) -> bytes:
-        # A file of git's may not grow beyond what may be fetched; 512 bytes a block.
-        limited = ("sh", "-c", f'ulimit -f {MAX_PACK // 512}; exec git "$@"', "git")
+        # A file of git's may not grow beyond what may be fetched.
+        limited = ("sh", "-c", f'ulimit -f {MAX_PACK // _BLOCK}; exec git "$@"', "git")
         try:
             result = proc.run(
                 (*limited, *_OPTIONS, *arguments),
@@ -130,13 +131,18 @@ class _Fetching:
             return result.stdout
         raise self._failed(result)
 
+    def _full(self) -> bool:
+        """Whether a file of git's has grown to its limit; git itself only says that one failed."""
+        packs = (self._tree / ".git" / "objects" / "pack").glob("*")
+        return any(path.stat().st_size >= MAX_PACK // _BLOCK * _BLOCK for path in packs)
+
     def _wrong(self, what: str) -> SourceUnusable:
         return SourceUnusable(f"{self._source.text} {what}.")
 
     def _failed(self, result: proc.ProcessResult) -> SandboxError:
         said = result.stderr.decode("utf-8", "replace")
         detail = recipe.last_lines(said)
-        if result.overflowed or _TOO_LARGE.search(said) or result.exit_code == -signal.SIGXFSZ:
+        if result.overflowed or self._full():
             return self._wrong(f"is larger than {MAX_PACK // 2**20} MiB, or has too many files")
         if result.timed_out:
             return IndexUnreachable(
