@@ -164,6 +164,5 @@ def _refused(rows: Sequence[Row]) -> str:
 
 def _plain(text: str) -> str:
     """Text of a server, as it can stand between backticks in a cell."""
-    return "".join(
-        one if one.isprintable() and one not in "|`<>" else " " for one in " ".join(text.split())
-    )
+    kept = (one if one.isprintable() and one not in "|`<>" else " " for one in text)
+    return " ".join("".join(kept).split())
