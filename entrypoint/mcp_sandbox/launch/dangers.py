@@ -51,7 +51,7 @@ def of_option(name: str, value: str) -> Iterator[Found]:
         if what := secrets.held(variable, given):
             yield Found(f"-e {variable[:60]}={secrets.MASK}", what, DangerKind.SECRET)
     elif said := _option(name, value.strip()):
-        shown = f"--{name} {value}".strip()[:120]
+        shown = f"--{name}" if value.lower() == "true" else f"--{name} {value}".strip()[:120]
         yield Found(shown, *said)
 
 

@@ -28,6 +28,8 @@ _FENCE = re.compile(r"[ \t]{0,8}(?:>[ \t]?)?(`{3,}|~{3,})[ \t]*([\w+-]{0,20})")
 _START = re.compile(
     r"(?:^|[\s;&|$])((?:docker|podman|nerdctl)[ \t]+(?:container[ \t]+)?run[ \t].*)"
 )
+_STANDS_FOR = re.compile(r"<[\w ,.'-]{1,80}>")
+"""``<your key>``, which is one word to its reader."""
 _JSON = frozenset({"json", "jsonc", "json5"})
 
 
@@ -105,6 +107,7 @@ def _words(parts: list[str], line: int) -> tuple[list[str], list[int]]:
             if start is None:
                 return [], []
             text = start[1]
+        text = _STANDS_FOR.sub(lambda match: re.sub(r"\s+", "-", match[0]), text)
         try:
             split = shlex.split(text, comments=True)
         except ValueError:

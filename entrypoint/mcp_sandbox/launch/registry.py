@@ -218,6 +218,8 @@ def _runtime(file: File, body: dict[str, Node], found: _Found) -> None:
         value = file.text(one.get("value"), "'value'") or file.text(one.get("default"), "'default'")
         if name in {"-e", "--env"} and value:
             _passed(file, one, value, _line(one, node), found)
+        if name.startswith("-") and value.lower() in {"true", "false"}:
+            name, value = (f"{name}={value}" if name.startswith("--") else name), ""
         for word, key in ((name, "name"), (value, "value")):
             if word:
                 words.append(word)

@@ -55,6 +55,23 @@ def test_an_image_of_the_registry_without_a_version(tmp_path: Path):
     assert bad(one)[-1] == ("acme/weather", 8)
 
 
+def test_a_whole_command_as_runtime_arguments(tmp_path: Path):
+    """As some write it: ``run``, flags with the value ``true``, the image itself."""
+    flags = [
+        {"type": "positional", "value": "run"},
+        {"type": "named", "name": "-i", "value": "true", "format": "boolean"},
+        {"type": "named", "name": "--rm", "value": "true"},
+        {"type": "named", "name": "--init", "value": "false"},
+        {"type": "named", "name": "--privileged", "value": "true"},
+        {"type": "named", "name": "--pid=host"},
+        {"type": "positional", "value": "acme/weather"},
+        {"type": "named", "name": "--network", "value": "host"},
+    ]
+    package = {"registryType": "oci", "identifier": "a/weather:1", "runtimeArguments": flags}
+    (one,) = found(tmp_path, {"server.json": json.dumps({"packages": [package]})}).declared
+    assert [option for option, _ in bad(one)] == ["--privileged", "--pid host"]
+
+
 def test_a_registry_file_with_addresses_only_says_so(tmp_path: Path):
     remotes = {"name": "a/b", "remotes": [{"type": "sse", "url": "https://weather.example/sse"}]}
     read = found(tmp_path, {"server.json": json.dumps(remotes)})
@@ -187,6 +204,19 @@ def test_a_readme_is_a_hint(tmp_path: Path):
     assert (configured.line, configured.trusted) == (18, False)
     assert bad(configured) == [("--privileged", 20)]
     assert (redis.ours, redis.port, redis.dangers) == (False, 6379, ())
+
+
+def test_what_stands_for_a_value_in_a_readme_is_one_word(tmp_path: Path):
+    text = "```sh\ndocker run -e KEY=<your api key> -i acme/weather:1 serve\n```\n"
+    (one,) = found(tmp_path, {"README.md": text}).declared
+    assert (one.name, one.arguments) == ("acme/weather:1", ("serve",))
+
+
+def test_a_default_beside_a_reference_is_a_value(tmp_path: Path):
+    env = {"WEATHER_UNITS": "${UNITS:-metric}", "WEATHER_CITY": "${CITY}"}
+    entry = {"command": "node", "args": ["x.js"], "env": env}
+    (one,) = found(tmp_path, {".mcp.json": json.dumps({"mcpServers": {"w": entry}})}).declared
+    assert [each.value for each in one.needed] == ["metric", ""]
 
 
 def test_the_order_is_that_of_precedence(tmp_path: Path):
