@@ -54,6 +54,10 @@ class Connections:
                     return
         self.drop(exchange)
 
+    def holds(self, exchange: Exchange) -> bool:
+        """Whether it was not dropped."""
+        return exchange in self._open
+
     def drop(self, exchange: Exchange) -> None:
         """Close one."""
         with self._guard:

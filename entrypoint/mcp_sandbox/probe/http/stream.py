@@ -228,8 +228,11 @@ class HttpStream:
         try:
             head = exchange.ask(self._requests.post(line, message), deadline)
             why = self._answers.answered(exchange, head, message, deadline)
-        except BaseException:
+        except BaseException as error:
+            given_up = isinstance(error, Broken) and not self._connections.holds(exchange)
             self._connections.drop(exchange)
+            if given_up:
+                return "given up"  # by whoever asked again: the server did not break it
             raise
         finally:
             if first:
