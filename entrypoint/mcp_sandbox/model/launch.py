@@ -127,7 +127,9 @@ class Decided:
     url_path: str = ""
     declared: tuple[Declared, ...] = ()
     applied: tuple[str, ...] = ()
+    """As in the report."""
     notes: tuple[str, ...] = ()
+    """What could not be read, and what was not applied, one sentence each."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ class LaunchReport:
 
     declared: tuple[Declared, ...] = ()
     applied: tuple[str, ...] = ()
-    """``FILE:LINE`` of what was applied."""
+    """What was applied, as ``FILE:LINE: what``. Never a secret's value."""
     invented: tuple[Invented, ...] = ()
     restarts: int = 0
     reason: StartReason | None = None
