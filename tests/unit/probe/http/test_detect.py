@@ -52,6 +52,7 @@ def found(
     printed: bytes = b"",
     seconds: float = 20.0,
     headers: Headers = (),
+    hint: tuple[int | None, str] = (None, ""),
 ) -> tuple[Found, Peer]:
     with Peer(serve) as peer:
         listeners = [Listener("inet", "127.0.0.1", peer.port)]
@@ -64,6 +65,7 @@ def found(
             printed=printed,
             deadline=deadline,
             headers=headers,
+            hint=hint,
         )
     return answer, peer
 
@@ -91,6 +93,27 @@ def test_a_path_that_was_printed_is_tried_first():
     assert answer.place == Place(Transport.HTTP, peer.port, "/odd/place")
     assert len(answer.asked) == 1
     assert paths_in(printed) == ("/odd/place", "/docs")
+
+
+def test_a_path_that_a_file_names_is_tried_before_all_others():
+    answer, peer = found(at("/told"), printed=b"at /said/mcp", hint=(None, "/told"))
+    assert answer.place == Place(Transport.HTTP, peer.port, "/told")
+    assert len(answer.asked) == 1
+
+
+def test_a_port_that_a_file_names_is_asked_before_all_others():
+    with Peer(good) as one, Peer(good) as other:
+        for hinted in (one.port, other.port):
+            answer = look(
+                [Listener("inet", "127.0.0.1", each.port) for each in (one, other)],
+                SocketConnection,
+                IDENTITY,
+                wanted=Transport.AUTO,
+                printed=b"",
+                deadline=time.monotonic() + 20,
+                hint=(hinted, ""),
+            )
+            assert answer.place == Place(Transport.HTTP, hinted, PATHS[0])
 
 
 def test_a_redirect_on_the_same_origin_is_another_place_to_try():
