@@ -290,7 +290,7 @@ def sample_report() -> Report:
                 Transport.STDIO,
                 seconds=0.84,
                 asked=("3123 /mcp (localhost): an answer in MCP",),
-                also=Place(Transport.HTTP, 3123, "/mcp"),
+                also=(Place(Transport.HTTP, 3123, "/mcp"),),
             ),
             http=(
                 HttpChecks(

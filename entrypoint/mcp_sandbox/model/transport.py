@@ -41,7 +41,7 @@ class Reached:
     """From the first start of the server to its first answer in MCP, vain starts included."""
     asked: tuple[str, ...] = ()
     """``PORT PATH (HOST): outcome`` of each place that was tried, in order."""
-    also: Place | None = None
-    """Where it speaks another transport, which had a session of its own."""
+    also: tuple[Place, ...] = ()
+    """Where it speaks other transports, each of which had a session of its own."""
     why_not: str = ""
     """Why no other transport was found; empty when one was, or none was looked for."""

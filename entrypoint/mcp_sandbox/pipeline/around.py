@@ -20,15 +20,15 @@ PATIENCE = 10.0
 """Seconds that a fresh container has to listen again where the first one did."""
 
 _OTHERS = {
-    Transport.STDIO: Transport.AUTO,
-    Transport.HTTP: Transport.SSE,
-    Transport.SSE: Transport.HTTP,
+    Transport.STDIO: (Transport.HTTP, Transport.SSE),
+    Transport.HTTP: (Transport.SSE,),
+    Transport.SSE: (Transport.HTTP,),
 }
 """The transport that a server was reached over -> what is looked for besides."""
 
 
 class Around:
-    """One look, and the session that it may lead to."""
+    """One look, and the sessions that it may lead to."""
 
     def __init__(
         self,
@@ -38,9 +38,8 @@ class Around:
         relaxation: Relaxation,
         ports: frozenset[int],
     ) -> None:
-        """``tools.place``: where the main session was held. ``ports``: those that listened then."""
+        """``tools.place``: where the main session is held. ``ports``: those that listened then."""
         self.held = Held()
-        self.found = Found(None)
         self.oauth: OAuthFacts | None = None
         self.http: list[HttpChecks] = []
         self._tools = tools
@@ -48,43 +47,48 @@ class Around:
         self._plan = replace(plan, role=ROLE, hostile=False, idle=0.0)
         self._relaxation = relaxation
         self._ports = ports
-        self._names = tools.name("around"), tools.name(ROLE)
+        self._found: list[Found] = []
+        self._name = tools.name("around")
+        over = tools.place.transport if tools.place else Transport.STDIO
+        wanted = _OTHERS[over] if tools.settings.transport is Transport.AUTO else ()
+        self._wanted = {one: tools.name(ROLE) for one in wanted}
 
     def run(self) -> None:
-        """Look, and hold the session. Raises ``SandboxError``."""
-        place = self._tools.place
-        self._look(place)
-        if self.found.place is None:
-            return
-        tools = replace(self._tools, place=self.found.place)
-        plan = replace(self._plan, session_timeout=self._plans.left)
-        running = Running(tools, plan, self._relaxation, name=self._names[1])
-        with running.keeping(self.held):
-            running.open(self._plans.left)
-        running.work(self.held)
+        """Look, and hold the sessions. Raises ``SandboxError``."""
+        self._look(self._tools.place)
+        for place in self._places:
+            tools = replace(self._tools, place=place)
+            plan = replace(self._plan, session_timeout=self._plans.left)
+            name = self._wanted[place.transport]
+            running = Running(tools, plan, self._relaxation, name=name)
+            with running.keeping(self.held):
+                running.open(self._plans.left)
+            running.work(self.held)
+
+    @property
+    def _places(self) -> tuple[Place, ...]:
+        return tuple(one.place for one in self._found if one.place is not None)
 
     def told(self, reached: Reached) -> Reached:
         """How the server was reached, with what was found besides."""
-        found = self.found
-        why = "" if found.place else found.why[:200]
-        return replace(reached, also=found.place, why_not=why)
+        why = "" if self._places or not self._found else self._found[0].why[:200]
+        return replace(reached, also=self._places, why_not=why)
 
     def _look(self, place: Place | None) -> None:
         # The standard streams stay open and are asked nothing where the server is spoken to over
         # HTTP; over them, some begin to listen only once they have been greeted.
         tools = replace(self._tools, place=None)
-        running = Running(tools, self._plan, self._relaxation, Tracing.NONE, name=self._names[0])
+        running = Running(tools, self._plan, self._relaxation, Tracing.NONE, name=self._name)
         with running.keeping(self.held):
             if place is None:
                 running.open(self._plans.left)
-            transport = place.transport if place else Transport.STDIO
             running.await_ports(self._ports, PATIENCE)
-            if self._tools.settings.transport is Transport.AUTO:
-                self.found = running.look_once(_OTHERS[transport])
-            if where := place or self.found.place or self.found.locked:
-                self.oauth = running.oauth(where)
+            self._found = [running.look_once(wanted) for wanted in self._wanted]
+            locked = [one.locked for one in self._found if one.locked is not None]
+            asked = dict.fromkeys(([place] if place else []) + [*self._places, *locked[:1]])
+            if asked:
+                self.oauth = running.oauth(next(iter(asked)))
             # Last, for these questions may end a server.
-            for one in dict.fromkeys((where, self.found.place)):
-                if one is not None:
-                    self.http.append(running.strangers(one, self._plans.left))
+            for one in asked:
+                self.http.append(running.strangers(one, self._plans.left))
             running.close()

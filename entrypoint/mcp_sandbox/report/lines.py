@@ -93,7 +93,8 @@ def reached_told(reached: Reached) -> str:
     """How the server was spoken to, and when it was known; empty when it never answered."""
     if reached.transport is Transport.AUTO:
         return ""
-    also = f"; also over {_over(reached.also.transport, reached.also)}" if reached.also else ""
+    others = " and over ".join(_over(one.transport, one) for one in reached.also)
+    also = f"; also over {others}" if others else ""
     over = _over(reached.transport, reached.place)
     return f"spoken to over {over}, known after {reached.seconds:.1f} s{also}"
 
