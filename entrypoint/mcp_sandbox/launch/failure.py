@@ -54,6 +54,8 @@ class Seen:
     start_timeout: float = 30.0
     memory: int = 0
     """Its limit in bytes; 0 when it is not known."""
+    source: str = ""
+    """What its image was made of: ``pypi``, ``npm``, …; empty for one that was given."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,22 @@ _IMPORT = re.compile(
     r"|error while loading shared libraries|version `GLIBC\w*_|symbol lookup error"
     r"|Error loading shared library|Error relocating |\bDllNotFoundException\b|no main manifest"
     r"|does not provide an export named|is not a constructor|cannot import name"
+    # A class or module that has lost a part; None and plain values are the server's own mistake.
+    r"|AttributeError: (?:module|type object) '[\w.]{1,100}' has no attribute"
+    r"|AttributeError: '(?!NoneType|str|int|float|bool|list|dict|tuple|set|bytes)\w{1,100}' object"
+    r" has no attribute"
 )
+_MEND = {
+    "": "Mend the image: a package is missing, too new or too old, or made for another system; "
+    "the last lines name it.",
+    "pypi": "A package that it depends on is missing, too new or too old; the last lines name it. "
+    "Hold one back with --constraint, as in `--constraint 'mcp<2'`, or add one of Debian's with "
+    "--system-packages.",
+    "npm": "A package that it depends on is missing, too new or too old, or was to be built when "
+    "it was installed; the last lines name it. Hold one back with --constraint, or let the packages "
+    "run their scripts with --install-scripts.",
+}
+"""What the image was made of -> the way out of a crash at import."""
 _NETWORK = re.compile(
     r"\bENOTFOUND\b|\bEAI_AGAIN\b|\bECONNREFUSED\b|\bECONNRESET\b|\bETIMEDOUT\b|\bENETUNREACH\b"
     r"|network is unreachable|name or service not known|name resolution|no such host"
@@ -236,8 +253,7 @@ def _ended(seen: Seen, text: str, _: Sequence[Needed]) -> Failure | None:
         return Failure(
             StartReason.CRASHED_AT_IMPORT,
             f"The server crashed while it loaded its own code, with code {seen.exit_code}",
-            "Mend the image: a package is missing, too new or too old, or made for another system; "
-            "the last lines name it.",
+            _MEND.get(seen.source, _MEND[""]),
         )
     lines = [line for line in text.splitlines() if _FOLDER.search(line)]
     if lines:
@@ -358,7 +374,6 @@ _RELAXED = frozenset(
         StartReason.NEEDS_MEMORY,
         StartReason.NEEDS_WRITABLE_FOLDER,
         StartReason.CRASHED_AT_IMPORT,
-        StartReason.NEEDS_NETWORK,
         StartReason.EXITED,
         StartReason.EXITED_CLEANLY,
     }

@@ -184,6 +184,11 @@ def _seen(tools: Tools, session: Session, found: Found, ports: tuple[int, ...]) 
     )
 
 
+def _source(tools: Tools) -> str:
+    build = tools.image.build if tools.image else None
+    return build.source.asked.partition(":")[0] if build and build.source else ""
+
+
 def _of_the_run(tools: Tools, seen: Seen) -> Seen:
     return replace(
         seen,
@@ -192,6 +197,7 @@ def _of_the_run(tools: Tools, seen: Seen) -> Seen:
         machine=tools.machine,
         start_timeout=tools.settings.start_timeout,
         memory=tools.settings.memory,
+        source=_source(tools),
     )
 
 

@@ -80,6 +80,14 @@ CASES: dict[str, tuple[Seen, StartReason]] = {
         exited("Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'zod' imported from /app/x.js"),
         StartReason.CRASHED_AT_IMPORT,
     ),
+    "a class that has lost a part": (
+        exited("AttributeError: 'Server' object has no attribute 'list_resources'"),
+        StartReason.CRASHED_AT_IMPORT,
+    ),
+    "nothing where something was expected": (
+        exited("AttributeError: 'NoneType' object has no attribute 'split'"),
+        StartReason.EXITED,
+    ),
     "a C library": (
         exited("./srv: /lib/libc.so.6: version `GLIBC_2.38' not found (required by ./srv)"),
         StartReason.CRASHED_AT_IMPORT,
@@ -159,6 +167,8 @@ def test_the_outcome_names_the_settings_and_nothing_that_differs_between_runs():
         ("a setting", False),
         ("a setting, and it stays", False),
         ("another processor", False),
+        ("an import", True),
+        ("names", False),
         ("silence", False),
         ("language server", False),
         ("stdio wanted of one that listens", False),
@@ -192,3 +202,12 @@ def test_hostile_text_is_bounded(text: str):
         failure = judge(seen)
         assert isinstance(failure, Failure)
         assert len(failure.what) < 1_000
+
+
+def test_the_way_out_of_a_crash_at_import_depends_on_what_the_image_was_made_of():
+    said = "Error: Cannot find module '../build/Release/keytar.node'"
+    ways = {one: judge(exited(said, source=one)).way_out for one in ("", "pypi", "npm", "mcpb")}
+    assert "--constraint" in ways["pypi"]
+    assert "--install-scripts" in ways["npm"]
+    assert ways[""] == ways["mcpb"]
+    assert "--" not in ways[""]
