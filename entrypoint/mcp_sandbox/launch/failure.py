@@ -129,7 +129,7 @@ _MEND = {
     "Hold one back with --constraint, as in `--constraint 'mcp<2'`, or add one of Debian's with "
     "--system-packages.",
     "npm": "A package that it depends on is missing, too new or too old, or was to be built when "
-    "it was installed; the last lines name it. Hold one back with --constraint, or let the packages "
+    "it was installed; the last lines name it. Hold one back with --constraint, or let packages "
     "run their scripts with --install-scripts.",
 }
 """What the image was made of -> the way out of a crash at import."""
