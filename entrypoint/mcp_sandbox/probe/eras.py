@@ -91,22 +91,25 @@ def open_session(
         versions = body.get("supportedVersions")
         known = isinstance(versions, list) and offered in versions
         version = offered if known else ""
+        # It may tell of itself in this era, and speak the other one alone.
+        older = isinstance(versions, list) and not known and _handshake(versions)
     else:
         given = body.get("protocolVersion")
         known = isinstance(given, str) and given in HANDSHAKE_PROTOCOL_VERSIONS
         version = given if known else ""
+        older = False
         if not (isinstance(info, dict) and isinstance(info.get("name"), str)):
             conversation.breach(
                 BreachKind.MISSING_SERVER_INFO, "no serverInfo with a name", reply.raw
             )
-    if not known:
+    if not known and not older:
         conversation.breach(
             BreachKind.UNKNOWN_VERSION, f"{offered} was offered; not a known version", reply.raw
         )
     instructions = body.get("instructions")
     opening = Opening(
         agreed=known or era is Era.HANDSHAKE,
-        detail="" if known else "the server names no version that this client knows",
+        detail="" if known else _why_not(older=older),
         offered=offered,
         version=version,
         server_info=info,
@@ -116,6 +119,19 @@ def open_session(
     if era is Era.HANDSHAKE:
         conversation.notify("notifications/initialized")
     return reply, opening
+
+
+def _handshake(versions: list[Json]) -> bool:
+    """Whether versions of the handshake era are named, and nothing else."""
+    return bool(versions) and all(
+        isinstance(one, str) and one in HANDSHAKE_PROTOCOL_VERSIONS for one in versions
+    )
+
+
+def _why_not(*, older: bool) -> str:
+    if older:
+        return "the server names versions of the handshake era alone"
+    return "the server names no version that this client knows"
 
 
 def _names_version(reply: Reply, offered: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mcp_sandbox.model import Era, Identity, Place, SessionEnd, Transcript, Transport
+from mcp_sandbox.model import BreachKind, Era, Identity, Place, SessionEnd, Transcript, Transport
 from mcp_sandbox.probe.http.stream import HttpStream
 from mcp_sandbox.probe.inputs import Targets
 from mcp_sandbox.probe.plan import Plan
@@ -76,6 +76,28 @@ def test_another_refusal_is_the_end(data: Any):
 def test_it_is_asked_for_once_more_and_no_more():
     held, methods = hold(refusing({"supported": ["2026-07-28"]}, 9), Era.STATELESS)
     assert (held.end, methods) == (SessionEnd.REFUSED, ["server/discover"] * 2)
+
+
+def naming(versions: Any) -> Callable[[Talk], None]:
+    """Tells of itself, and of these versions."""
+
+    def serve(talk: Talk) -> None:
+        found = {"resultType": "complete", "supportedVersions": versions}
+        talk.json({"jsonrpc": "2.0", "id": talk.message["id"], "result": found})
+
+    return serve
+
+
+def test_a_server_of_the_handshake_era_alone_may_say_so():
+    held, _ = hold(naming(["2025-11-25", "2025-06-18"]), Era.STATELESS)
+    assert (held.end, held.version, held.breaches) == (SessionEnd.REFUSED, "", ())
+    assert held.end_detail == "the server names versions of the handshake era alone"
+
+
+@pytest.mark.parametrize("versions", [[], ["1999-12-31"], ["2025-11-25", 7], "2025-11-25", None])
+def test_versions_that_do_not_exist_are_a_breach(versions: Any):
+    held, _ = hold(naming(versions), Era.STATELESS)
+    assert [one.kind for one in held.breaches] == [BreachKind.UNKNOWN_VERSION]
 
 
 def test_the_body_of_a_refusal_is_no_message():
