@@ -54,7 +54,7 @@ _NEEDS_LIFE = frozenset({Witness.TMPFS, Witness.TOP, Witness.CGROUP})
 """Witnesses that a server takes with it when it ends by itself."""
 
 _CREDENTIALS = re.compile(
-    r"\b(?:missing|invalid|required?|provided?|set|configure|expired|no|not|without|incorrect|needs?)"
+    r"\b(?:missing|invalid|require[sd]?|provided?|set|configure|expired|no|not|without|incorrect|needs?)"
     r"\b[^.\n]{0,60}\b(?:api.?keys?|(?:access |auth |bearer |api )?tokens?|credentials?"
     r"|secrets?|passwords?|log.?in|signed in)\b"
     r"|\b(?:api.?keys?|(?:access |auth |bearer |api )?tokens?|credentials?)\b[^.\n]{0,60}"

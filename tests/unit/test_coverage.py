@@ -99,6 +99,7 @@ def test_crashed(status):
         "You need to log in first",
         "Authentication required",
         "API token is invalid.",
+        "Search requires an API key",
     ],
 )
 def test_needs_credentials(said):
