@@ -32,6 +32,7 @@ LAYERS: dict[str, int] = {
     "report.diff_text": 1,
     "report.lines": 1,
     "report.started": 1,
+    "report.taken": 1,
     "image": 2,
     "sandbox": 2,
     "warden": 2,

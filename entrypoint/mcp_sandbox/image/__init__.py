@@ -128,6 +128,13 @@ class ImageStore:
         argv = buildx.export_command(found.dockerfile, network=network, stage=stage, anew=anew)
         return buildx.exported(argv, found, self._lent(environment), timeout)
 
+    @staticmethod
+    def packed(context: Path, most: int) -> Iterator[bytes] | None:
+        """A folder as ``build`` sends it; ``None`` when that has more than ``most`` bytes."""
+        found = context_.collect(context, None)
+        room = (found.total // context_.BLOCK + 4 * len(found.entries)) * context_.BLOCK
+        return context_.stream(found) if room <= most else None
+
     def take(self, reference: str) -> ImageFacts:
         """An image of the engine by reference or id, pulled when it is not there.
 

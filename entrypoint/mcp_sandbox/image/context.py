@@ -32,6 +32,8 @@ MAX_WALK = 120.0
 
 _TIME = 946_684_800
 """2000-01-01: a constant that tools which cannot write dates before 1980 accept too."""
+BLOCK = 512
+"""Bytes of which a tar's headers and contents have whole numbers."""
 _CHUNK = 256 * 2**10
 _NEVER_SENT = ".git"
 

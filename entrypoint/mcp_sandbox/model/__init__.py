@@ -228,6 +228,8 @@ class BuildFacts:
     """``PATH: why`` of what was not sent (links that leave the context, sockets, devices)."""
     network: str = "default"
     source: SourceFacts | None = None
+    packed: str = ""
+    """The whole context as a tar, relative to the results; empty where it is the user's folder."""
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,10 @@ EXIT_CODES = {
 }
 """How a front door ends, by the verdict."""
 
-CHILD_ENVIRONMENT = ("PATH", "HOME", "LANG", "TZ", "DOCKER_CONFIG", *PROXIES)
+CHILD_ENVIRONMENT = (
+    *("PATH", "HOME", "LANG", "TZ", "DOCKER_CONFIG", "GIT_SSL_CAINFO"),
+    *PROXIES,
+)
 """What the processes of build and scanners may see of ours: no token, no input, nothing of
 GitHub's."""
 

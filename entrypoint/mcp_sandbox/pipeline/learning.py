@@ -161,7 +161,7 @@ class Learning:
     def _image(self, store: ImageStore) -> ImageFacts:
         settings = self.settings
         if settings.source is not None:
-            return sourcing.image(store, settings, self.environment)
+            return sourcing.image(store, settings, self.environment, self.results)
         if settings.context is None:
             return store.take(settings.image or "")
         return store.build(

@@ -22,6 +22,9 @@ COMPLETE_SARIF = "results-full.sarif"
 """With what was accepted; never for an upload."""
 SUMMARY = "summary.md"
 
+PACKED = "build.tar"
+"""What an image of ours was built from, among the evidence."""
+
 MAX_LINE = 64 * 2**10
 """Bytes kept of one line in a transcript file."""
 MAX_TRANSCRIPT = 64 * 2**20
@@ -64,7 +67,7 @@ class Results:
             for old in (REPORT, SARIF, COMPLETE_SARIF, SUMMARY, LOCK_FILE):
                 # A result of an earlier run must not pass for one of this run.
                 (folder / old).unlink(missing_ok=True)
-            for kind in ("*.jsonl", "*.trace"):
+            for kind in ("*.jsonl", "*.trace", PACKED):
                 for old_evidence in evidence.glob(kind):
                     old_evidence.unlink()
         except OSError as error:

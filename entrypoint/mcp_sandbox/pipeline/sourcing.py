@@ -17,7 +17,8 @@ from pathlib import Path
 
 from mcp_sandbox import interrupts
 from mcp_sandbox.image import ImageStore
-from mcp_sandbox.model import ImageFacts, SourceFacts
+from mcp_sandbox.model import EVIDENCE, ImageFacts, SourceFacts
+from mcp_sandbox.pipeline.results import MAX_TRANSCRIPT, PACKED, Results
 from mcp_sandbox.settings import Settings
 from mcp_sandbox.sources import archive, bundle, checkout, npm, pypi
 from mcp_sandbox.sources.names import Kind, Source, parse
@@ -50,12 +51,15 @@ def brought(
         yield settings.model_copy(update={"context": context, "base": "", "head": ""})
 
 
-def image(store: ImageStore, settings: Settings, environment: Mapping[str, str]) -> ImageFacts:
+def image(
+    store: ImageStore, settings: Settings, environment: Mapping[str, str], results: Results
+) -> ImageFacts:
     """The image of ``settings.source``; its files are laid out (see ``brought``).
 
-    Raises what ``ImageStore.build`` raises, ``SourceUnusable`` and ``IndexUnreachable``.
+    What an image of ours is built from is kept among the results. Raises what ``ImageStore.build``
+    raises, ``SourceUnusable`` and ``IndexUnreachable``.
     """
-    return _Making(store, settings, environment, parse(settings.source or "")).image()
+    return _Making(store, settings, environment, parse(settings.source or "")).image(results)
 
 
 class _Making:
@@ -79,7 +83,8 @@ class _Making:
             install_scripts=settings.install_scripts,
         )
 
-    def image(self) -> ImageFacts:
+    def image(self, results: Results) -> ImageFacts:
+        """Build it."""
         source, context = self._source, self._settings.context
         if source.kind is Kind.GIT:
             assert context is not None  # noqa: S101 - it was fetched
@@ -91,7 +96,19 @@ class _Making:
             place = folder / "image" if context is None else context.parent
             place.mkdir(exist_ok=True)
             _lay_out(place, recipe.files)
-            return self._told(self._built(place, None), recipe.facts)
+            made = self._told(self._built(place, None), recipe.facts)
+            return self._kept(made, self._store.packed(place, MAX_TRANSCRIPT), results)
+
+    def _kept(
+        self, made: ImageFacts, packed: Iterator[bytes] | None, results: Results
+    ) -> ImageFacts:
+        if packed is None:
+            return made
+        with results.evidence(PACKED) as write:
+            for chunk in packed:
+                write(chunk)
+        assert made.build is not None  # noqa: S101 - it was built
+        return replace(made, build=replace(made.build, packed=f"{EVIDENCE}/{PACKED}"))
 
     def _told(self, made: ImageFacts, facts: SourceFacts) -> ImageFacts:
         assert made.build is not None  # noqa: S101 - it was built

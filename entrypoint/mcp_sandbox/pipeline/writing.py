@@ -61,8 +61,7 @@ def category(settings: Settings) -> str:
     name without tag and digest (``image`` for one with an id only): equal from commit to commit.
     """
     if settings.source is not None:
-        source = source_names.parse(settings.source)
-        return f"mcp-sandbox/{source.kind}/{source.name}"
+        return f"mcp-sandbox/{source_names.parse(settings.source).told}"
     if settings.context is None:
         name = (settings.image or "").partition("@")[0]
         if not name or _ID.fullmatch(name):

@@ -19,7 +19,7 @@ from mcp_sandbox.model import (
 )
 from mcp_sandbox.model.answer import Report
 from mcp_sandbox.model.locked import BaselineState, Policy
-from mcp_sandbox.report import diff, started
+from mcp_sandbox.report import diff, started, taken
 from mcp_sandbox.report.diff_text import compared_with, entry_line, finding_line, tally
 from mcp_sandbox.report.escape import terminal
 from mcp_sandbox.report.spans import Line, Span, Tone, line
@@ -79,6 +79,7 @@ def _condition(condition: GateCondition) -> str:
 
 def _limits(report: Report) -> Iterator[Line]:
     """What a reader has to know before he trusts the rest."""
+    yield from _some(list(taken.told(report.observations)))
     if report.observations and report.observations.allowed:
         places = ", ".join(report.observations.allowed)
         yield line(f"  packets could leave to: {terminal(places)}")

@@ -22,7 +22,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mcp_sandbox.model import (
-    REPRODUCTION_IMAGE,
     RISK_ORDER,
     Finding,
     Relaxation,
@@ -31,7 +30,7 @@ from mcp_sandbox.model import (
 )
 from mcp_sandbox.model.answer import Report
 from mcp_sandbox.model.locked import LOCK_FILE, BaselineState, Change
-from mcp_sandbox.report import diff, diff_text, escape, started
+from mcp_sandbox.report import diff, diff_text, escape, started, taken
 from mcp_sandbox.report.lines import reached_told, settings_told
 from mcp_sandbox.report.order import live, suppressed
 
@@ -128,7 +127,9 @@ def _render(
             rules={rule.id: rule for rule in rules},
             ladder=LADDER,
             relaxed=_relaxed(report),
-            built=_build_command(report),
+            built=taken.build_command(report.observations),
+            packed=taken.packed(report.observations),
+            taken=taken.told(report.observations),
             commands=_commands(report),
             left_out=_left_out(report),
             last_words=_last_words(report),
@@ -153,15 +154,6 @@ def _commands(report: Report) -> list[tuple[str, ...]]:
     """The different ways to start the server that findings name; nearly always one."""
     found = (finding.command for finding in live(report) if finding.reproducer)
     return list(dict.fromkeys(command for command in found if command))
-
-
-def _build_command(report: Report) -> tuple[str, ...]:
-    """How to build the tested image again; empty when it was not built by the run."""
-    build = report.observations.image.build if report.observations else None
-    if build is None:
-        return ()
-    command = ("docker", "buildx", "build", "--load", "--tag", REPRODUCTION_IMAGE)
-    return (*command, "--file", build.dockerfile, "--network", build.network, ".")
 
 
 def _relaxed(report: Report) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import PurePosixPath
 
 MAX_SHOWN = 100
 
@@ -58,6 +59,14 @@ class Source:
     """Of a package, or the ref of a repository."""
     extras: str = ""
     """Of a Python package, separated by commas."""
+
+    @property
+    def told(self) -> str:
+        """Without version and folder: the same from one version to the next."""
+        if self.kind is Kind.GIT:
+            return self.name.removeprefix("https://").removesuffix(".git")
+        name = self.name if self.kind is not Kind.BUNDLE else PurePosixPath(self.name).stem
+        return f"{self.kind}/{name}"
 
 
 def is_one(text: str) -> bool:
