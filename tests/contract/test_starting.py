@@ -42,6 +42,18 @@ FAILS: dict[str, tuple[StartReason, str]] = {
 }
 """Mode -> the reason, and what its sentence says."""
 OPTIONS = {"listens": ("--transport", "stdio"), "memory": ("--memory", "32m")}
+REDIS = """\
+FROM debian:trixie-slim
+RUN apt-get update && apt-get install -y --no-install-recommends redis-server
+VOLUME /data
+ENTRYPOINT ["redis-server", "--dir", "/data"]
+"""
+BESIDE = """\
+[launch.sidecar.cache]
+image = "IMAGE"
+port = 6379
+"""
+"""A policy with a sidecar."""
 OWN_IMAGES = {
     "program": 'ENTRYPOINT ["/srv/no-such-program"]\n',
     "processor": 'COPY --chmod=755 other /srv/other\nENTRYPOINT ["/srv/other"]\n',
@@ -60,10 +72,15 @@ def scans(
     common = build(WITH_PYTHON + ENTRY, files).id
     images = {mode: build(WITH_PYTHON + more, files).id for mode, more in OWN_IMAGES.items()}
 
+    redis = build(REDIS).id
+
     def scan(mode: str) -> Done:
         folder = tmp_path_factory.mktemp(mode)
+        policy = folder / "policy.toml"
+        policy.write_text(BESIDE.replace("IMAGE", redis) if mode == "beside" else "")
         door = Door(folder, docker_host, "--helper-image", helper_image, *QUICK)
         words = ("--image", images.get(mode, common))
+        words += ("--config", str(policy))
         words += () if mode in images else ("--", mode)
         try:
             done = door.start("scan", *SHORT, *OPTIONS.get(mode, ()), *words).end(within=200)
@@ -74,7 +91,7 @@ def scans(
         assert door.left_here() == [], mode
         return done
 
-    modes = [*LACKS, *FAILS]
+    modes = [*LACKS, *FAILS, "beside"]
     with ThreadPoolExecutor(2) as pool:
         return dict(zip(modes, pool.map(scan, modes), strict=True))
 
@@ -125,6 +142,20 @@ def test_an_invented_key_that_leaves_is_a_finding(scans: dict[str, Done]):
 def test_a_database_is_a_file_where_no_other_will_do(scans: dict[str, Done]):
     (found,) = [one for one in launch(scans["leak"])["invented"] if one["kind"] == "database"]
     assert found["shown"] == "sqlite:////tmp/sample.db"
+
+
+def test_a_service_stands_beside_the_server(scans: dict[str, Done]):
+    done = scans["beside"]
+    assert done.report["verdict"] == "pass", shown(done.report) + done.err
+    (told,) = launch(done)["sidecars"]
+    assert told.startswith("cache: ")
+    assert told.endswith("on port 6379")
+    assert "beside it in its network: cache: " in done.out
+    top = (done.folder / "summary.md").read_text().partition("## ")[0]
+    assert "beside it in its network: cache: " in top
+    # It is not taken for something of the server's own.
+    assert {one["rule"] for one in done.report["findings"]} == {"runs-as-root"}
+    assert done.report["observations"]["reached"]["transport"] == "stdio"
 
 
 @pytest.mark.parametrize("mode", FAILS)

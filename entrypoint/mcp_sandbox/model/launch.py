@@ -166,6 +166,20 @@ class StartReason(StrEnum):
 
 
 @dataclass(frozen=True)
+class Sidecar:
+    """A service that stands beside the server in its network."""
+
+    name: str
+    image: str
+    port: int
+    """Where it listens; the server finds it on ``localhost``."""
+    environment: tuple[str, ...] = ()
+    """``NAME=VALUE``."""
+    user: str = ""
+    """``UID`` or ``UID:GID``; empty for the image's own, or an unprivileged one for root."""
+
+
+@dataclass(frozen=True)
 class LaunchReport:
     """How the server was started in the end, for the report."""
 
@@ -176,6 +190,8 @@ class LaunchReport:
     restarts: int = 0
     reason: StartReason | None = None
     """Why it never answered; ``None`` when it did."""
+    sidecars: tuple[str, ...] = ()
+    """``NAME: IMAGE on port PORT`` of what stood beside it."""
     why: str = ""
     """The same in two sentences: what was seen, and the way out."""
     notes: tuple[str, ...] = field(default=())

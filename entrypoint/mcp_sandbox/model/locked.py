@@ -27,6 +27,7 @@ from mcp_sandbox.model import (
     SinkEvent,
     Tls,
 )
+from mcp_sandbox.model.launch import Sidecar
 
 LOCK_FILE = "mcp-sandbox.lock.json"
 POLICY_FILE = "mcp-sandbox.toml"
@@ -336,6 +337,7 @@ class Policy:
     classes: tuple[ClassOverride, ...] = ()
     settings: dict[str, Json] = field(default_factory=dict)
     """Settings of gate and launch by their field names in ``Settings``, not yet validated."""
+    sidecars: tuple[Sidecar, ...] = ()
     overruled: tuple[str, ...] = ()
     """Those of ``settings`` that the run was given otherwise."""
     why: str = ""

@@ -112,11 +112,15 @@ def scan(
         if settings.baseline_image is not None:
             have_base_image(settings, run_id)
         with sourcing.brought(settings, clock.phase, environment) as there:
-            Learning(there, clock, results, learned, run_id, environment).learn()
+            beside = counts.policy.sidecars
+            learning = Learning(there, clock, results, learned, run_id, environment)
+            replace(learning, sidecars=beside).learn()
             mute = unanswered(learned.held)
             baseline = counts.baseline
             if settings.baseline_image is not None and mute is None:
-                baseline = base_image(there, clock, run_id, environment, learned.launch)
+                baseline = base_image(
+                    there, clock, run_id, environment, learned.launch, sidecars=beside
+                )
             clock.phase("judge")
             judged = _judged(there, learned, counts, baseline)
             report = replace(judged.report, versions=learned.versions, run=clock.facts(run_id))

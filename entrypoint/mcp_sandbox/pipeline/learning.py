@@ -7,22 +7,23 @@ import re
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from mcp_sandbox import interrupts, locate, planted
-from mcp_sandbox.errors import Interrupted, NothingToRun, SandboxError
+from mcp_sandbox.errors import BadInput, Interrupted, NothingToRun, SandboxError
 from mcp_sandbox.image import ImageStore
 from mcp_sandbox.model import (
     ImageFacts,
     ItemKind,
     Json,
     Location,
+    Network,
     Observations,
     RunFacts,
     ScannerRun,
 )
-from mcp_sandbox.model.launch import Decided
+from mcp_sandbox.model.launch import Decided, Sidecar
 from mcp_sandbox.model.locked import Baseline
 from mcp_sandbox.pipeline import comparing, launching, sourcing
 from mcp_sandbox.pipeline.results import Results
@@ -125,6 +126,7 @@ class Learning:
     environment: Mapping[str, str]
     launch: Decided | None = None
     """How to start the server, where that is known already."""
+    sidecars: tuple[Sidecar, ...] = ()
 
     def learn(self) -> None:
         """Collect the observations: image, sessions, places in the source."""
@@ -150,7 +152,7 @@ class Learning:
         self.clock.phase("build" if self.settings.image is None else "image")
         self.learned.image = image = self._image(store)
         scanning.image_is_there(store, image.id)
-        self._probe(engine, image)
+        self._probe(engine, store, image)
         self.clock.phase("scanners")
         self.learned.scanners = scanning.results()
         self.learned.versions |= {
@@ -172,7 +174,15 @@ class Learning:
             environment=self.environment,
         )
 
-    def _probe(self, engine: Engine, image: ImageFacts) -> None:
+    def _beside(self, store: ImageStore) -> tuple[tuple[Sidecar, ImageFacts], ...]:
+        """The sidecars with their images, pulled where they are not there."""
+        if self.sidecars and self.settings.network is Network.NONE:
+            raise BadInput("A sidecar in [launch.sidecar] goes with --network sink.")
+        told = tuple(f"{one.name}: {one.image} on port {one.port}" for one in self.sidecars)
+        self.learned.held.launch = replace(self.learned.held.launch, sidecars=told)
+        return tuple((one, store.take(one.image)) for one in self.sidecars)
+
+    def _probe(self, engine: Engine, store: ImageStore, image: ImageFacts) -> None:
         made = self.launch or launching.decide(self.settings, image)
         self.learned.launch = made
         self.learned.held.launch = launching.report(made)
@@ -194,6 +204,7 @@ class Learning:
             network=settings.network,
             tls=settings.tls,
             allow=settings.allow,
+            sidecars=self._beside(store),
         )
         self.clock.phase("plant")
         with sandbox, ExitStack() as files:
@@ -311,6 +322,8 @@ def base_image(
     run_id: str,
     environment: Mapping[str, str],
     launch: Decided | None,
+    *,
+    sidecars: tuple[Sidecar, ...] = (),
 ) -> Baseline:
     """Run the base image as the server was run, same seed and same limits; what it did counts.
 
@@ -327,7 +340,9 @@ def base_image(
         results = Results(folder / "results")
         beside = Clock(_Beside(clock))
         try:
-            Learning(settings, beside, results, learned, run_id, environment, launch).learn()
+            Learning(
+                settings, beside, results, learned, run_id, environment, launch, sidecars
+            ).learn()
         except Interrupted:
             raise
         except SandboxError as error:

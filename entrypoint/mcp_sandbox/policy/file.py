@@ -10,11 +10,13 @@ from datetime import date
 from mcp_sandbox import settings
 from mcp_sandbox.errors import BadInput, PolicyUnreadable
 from mcp_sandbox.model import ItemKind, Json, RuleInfo
+from mcp_sandbox.model.launch import Sidecar
 from mcp_sandbox.model.locked import IDLE, POLICY_FILE, START, Policy
 from mcp_sandbox.policy import entries, lines
 from mcp_sandbox.policy.lines import Path
 from mcp_sandbox.policy.objects import EVERYWHERE
 from mcp_sandbox.policy.reading import Reader, kind
+from mcp_sandbox.policy.sidecars import sidecars
 
 MAX_BYTES = 256 * 2**10
 MAX_ENTRIES = 1_000
@@ -93,7 +95,12 @@ def _no_toml(name: str, text: str, error: ValueError) -> str:
 def _policy(reader: Reader, document: dict[str, Json], path: str) -> Policy:
     reader.table((), document, TABLES)
     chosen = _settings(reader, "gate", document.get("gate", {}), GATE)
-    chosen |= _settings(reader, "launch", document.get("launch", {}), LAUNCH)
+    launch = document.get("launch", {})
+    beside: tuple[Sidecar, ...] = ()
+    if isinstance(launch, dict) and "sidecar" in launch:
+        beside = sidecars(reader, launch["sidecar"])
+        launch = {key: value for key, value in launch.items() if key != "sidecar"}
+    chosen |= _settings(reader, "launch", launch, LAUNCH)
     accept = entries.accepted(reader, document.get("accept", []))
     allow = [
         entries.permission(reader, (key,), subject, document[key])
@@ -120,6 +127,7 @@ def _policy(reader: Reader, document: dict[str, Json], path: str) -> Policy:
         allow=tuple(one for one in allow if one.endpoints or one.programs or one.paths),
         classes=tuple(classes),
         settings=chosen,
+        sidecars=beside,
     )
 
 

@@ -19,7 +19,8 @@ def told(observations: Observations) -> tuple[str, ...]:
     """One sentence each, to be escaped; nothing where only the image spoke."""
     launch = observations.launch
     dangers = [bad for one in launch.declared for bad in one.dangers if bad.kind in TOLD]
-    if not (launch.applied or launch.invented or dangers or launch.restarts):
+    changed = launch.applied or launch.invented or launch.restarts or launch.sidecars
+    if not (changed or dangers):
         return ()
     lines = []
     if command := started_as(observations):
@@ -33,6 +34,8 @@ def told(observations: Observations) -> tuple[str, ...]:
     if launch.restarts:
         times = "once" if launch.restarts == 1 else f"{launch.restarts} times"
         lines.append(f"started again {times} to find out what it needs")
+    if launch.sidecars:
+        lines.append(f"beside it in its network: {_some(list(launch.sidecars))}")
     if dangers:
         lines.append(f"not applied: {_some(list(dict.fromkeys(map(_danger, dangers))))}")
     return tuple(lines)

@@ -27,6 +27,7 @@ from mcp_sandbox.model import (
     Tls,
     Tracing,
 )
+from mcp_sandbox.model.launch import Sidecar
 from mcp_sandbox.sandbox import users
 from mcp_sandbox.sandbox.bundle import Bundle, prepare
 from mcp_sandbox.sandbox.egress import Egress
@@ -61,6 +62,7 @@ class Sandbox:
         network: Network = Network.SINK,
         tls: Tls = Tls.OBSERVE,
         allow: tuple[str, ...] = (),
+        sidecars: tuple[tuple[Sidecar, ImageFacts], ...] = (),
     ) -> None:
         """Nothing is made yet. ``lifetime``: seconds after which a later run may sweep this one.
 
@@ -79,7 +81,7 @@ class Sandbox:
         self._tls = tls
         self._egress: Egress | None = None
         self._opening = threading.Lock()
-        self._kit = Kit(engine, helper_image, self._labels, allow, self._way_out)
+        self._kit = Kit(engine, helper_image, self._labels, allow, self._way_out, sidecars)
         self._expires = int(time.time() + lifetime)
         self._start_from = image.id
         self._passwd: bytes | None = None

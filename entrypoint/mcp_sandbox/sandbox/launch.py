@@ -17,12 +17,15 @@ from typing import Any
 import docker.errors
 
 from mcp_sandbox.errors import EngineFailed, ServerNotStarted
-from mcp_sandbox.model import Network, Tracing
+from mcp_sandbox.model import ImageFacts, Network, Tracing
+from mcp_sandbox.model.launch import Sidecar
+from mcp_sandbox.sandbox import sidecar
 from mcp_sandbox.sandbox import spec as spec_
 from mcp_sandbox.sandbox.engine import Engine, explain
 from mcp_sandbox.sandbox.helper import HelperSpec
 from mcp_sandbox.sandbox.pod import BUNDLE_MOUNT, Ties, TracerSpec, WardenSpec
 from mcp_sandbox.sandbox.relay import Relay, RelaySpec
+from mcp_sandbox.sandbox.sidecar import SidecarSpec
 from mcp_sandbox.sandbox.spool import Trace
 from mcp_sandbox.sandbox.stream import AttachedStream, HeadTail, open_attached
 from mcp_sandbox.sandbox.watch import Opened, Watch
@@ -50,6 +53,9 @@ class Kit:
     allow: tuple[str, ...] = ()
     way_out: Callable[[], str] = str
     """The volume with its socket, started when it is first asked for; empty when there is none."""
+
+    sidecars: tuple[tuple[Sidecar, ImageFacts], ...] = ()
+    """What stands beside each server, with its image."""
 
     def helper(self, server: str, **options: Any) -> HelperSpec:
         """A helper beside a server; ``options`` as for ``HelperSpec``."""
@@ -143,6 +149,7 @@ class Pod:
             self._start(warden, "The warden")
             watch.ready()
             watch.calibrate()
+            self._start_sidecars(watch, warden)
             self._start_server(server)
             return server
         self._make_volume()
@@ -154,6 +161,7 @@ class Pod:
             self._attach_tracer(server)
         watch.ready()
         watch.calibrate()
+        self._start_sidecars(watch, server)
         self._open_gate(watch)
         return server
 
@@ -194,6 +202,24 @@ class Pod:
             collect=ties.tracing is not Tracing.NONE,
         )
         return container, self.watch
+
+    def _start_sidecars(self, watch: Watch, network: str) -> None:
+        """Start what stands beside the server, and wait until it listens."""
+        for asked, image in self.kit.sidecars:
+            labels = self.kit.labels(sidecar.ROLE)
+            what = f"The sidecar {asked.name!r}"
+            spec = SidecarSpec(asked, image.id, image.launch, network, labels)
+            container = self._create(spec.body(), what, f"-{asked.name}")
+            said = HeadTail(sidecar.MAX_LOG)
+            stream = self._attached(container, what, said, stdin=False)
+            self._start(container, what)
+            sidecar.wait_until_it_listens(asked, stream, said, watch.listeners)
+            stream.close()  # nobody listens to it any more
+
+    @property
+    def beside(self) -> frozenset[int]:
+        """Ports on which its sidecars listen, which are not the server's."""
+        return frozenset(asked.port for asked, _ in self.kit.sidecars)
 
     def _open_gate(self, watch: Watch) -> None:
         opened = watch.go()

@@ -108,7 +108,10 @@ class Server:
 
         Raises ``EngineFailed``.
         """
-        return self._pod.watch.listeners() if self._pod.watch is not None else ()
+        if self._pod.watch is None:
+            return ()
+        beside = self._pod.beside
+        return tuple(one for one in self._pod.watch.listeners() if one.port not in beside)
 
     def dial(self, port: int, deadline: float) -> Connection:
         """Connect to a port of its own loopback, or of the address that listens there.

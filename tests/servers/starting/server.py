@@ -90,6 +90,18 @@ def stdio(arguments: list[str]) -> None:
         time.sleep(PATIENCE)
 
 
+def beside(arguments: list[str]) -> None:
+    """Needs Redis on its own machine, and nothing else there."""
+    with socket.create_connection(("localhost", 6379), timeout=5) as store:
+        store.sendall(b"SET notes 1\r\nGET notes\r\n")
+        store.settimeout(5)
+        answer = b""
+        while answer.count(b"\n") < 3:
+            answer += store.recv(100)
+    if answer != b"+OK\r\n$1\r\n1\r\n":
+        stop(f"this is no Redis: {answer!r}")
+
+
 # --- what fails -----------------------------------------------------------------------------------
 
 
@@ -149,7 +161,7 @@ def silent(arguments: list[str]) -> None:
     time.sleep(PATIENCE)
 
 
-LACKS = {one.__name__: one for one in (leak, options, usage, stdio)}
+LACKS = {one.__name__: one for one in (leak, options, usage, stdio, beside)}
 FAILS = {
     one.__name__: one
     for one in (stubborn, offline, folder, memory, imports, listens, language, banner, clean,
