@@ -140,6 +140,26 @@ def lets_no_json_through():
     return asked(_open(Q.FOREIGN_ORIGIN, ANY, result=True), told(Q.PREFLIGHT, 405))
 
 
+@hit("http-cors")
+def shows_the_session_too():
+    headers = "Content-Type, mcp-session-id"
+    return asked(
+        _open(Q.FOREIGN_ORIGIN, ANY, result=True, access_control_expose_headers="Mcp-Session-Id"),
+        _open(Q.PREFLIGHT, ANY, access_control_allow_headers=headers),
+        sessions=RANDOM,
+    )
+
+
+@hit("http-cors", M)
+def keeps_the_session_to_itself():
+    headers = "Content-Type, mcp-session-id"
+    return asked(
+        _open(Q.FOREIGN_ORIGIN, ANY, result=True),
+        _open(Q.PREFLIGHT, ANY, access_control_allow_headers=headers),
+        sessions=RANDOM,
+    )
+
+
 @hit("http-cors", N)
 def opens_what_needs_a_token():
     return asked(

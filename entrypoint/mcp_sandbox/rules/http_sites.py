@@ -14,6 +14,7 @@ from mcp_sandbox.rules.registry import Hit, rule
 from mcp_sandbox.rules.surfaces import quote
 
 H, M, N = RiskClass.HIGH, RiskClass.MEDIUM, RiskClass.NOTE
+SESSION_ID = "mcp-session-id"
 SHOWN = 3
 """Names that a message lists."""
 
@@ -86,10 +87,11 @@ def foreign_origin(context: Context) -> Iterator[Hit]:
         class_=H,
         evidence=Evidence.E3,
         what="`Access-Control-Allow-Origin` is `*` or repeats whatever origin asks. High when "
-        "the preflight lets JSON through and the request itself is answered without credentials, "
-        "or when credentials are allowed as well: then any page that a user opens calls the tools "
-        "and reads what they say. Medium when only a part of that is open; a note when nothing is "
-        "answered without a token, which no page has.",
+        "the preflight lets JSON through, the request itself is answered without credentials, and "
+        "a session's id, where one is needed, may be read and sent: then any page that a user "
+        "opens calls the tools and reads what they say. Medium when only a part of that is open, "
+        "or when credentials are allowed as well but this request was refused; a note when nothing "
+        "is answered without a token, which no page has.",
         proof="The headers of the answer, and of the preflight's.",
         quiet_when="No such header, or one that names fixed origins.",
         fix="Name the origins that need it; most servers need none.",
@@ -108,7 +110,7 @@ def cors(context: Context) -> Iterator[Hit]:
         with_credentials = allowed != "*" and any(
             one.header("access-control-allow-credentials").lower() == "true" for one in shown
         )
-        admitted = facts.older(checks) or _admits_json(preflight)
+        admitted = facts.older(checks) or _admitted(checks, asked, preflight)
         readable = asked.result and bool(_allowed(asked))
         if (readable and admitted) or (with_credentials and admitted and asked.result):
             class_ = H
@@ -134,14 +136,20 @@ def _allowed(one: HttpAnswer) -> str:
     return value if value in {"*", f"http://{SITE}"} else ""
 
 
-def _admits_json(preflight: HttpAnswer) -> bool:
-    names = preflight.header("access-control-allow-headers").lower()
-    listed = {name.strip() for name in names.split(",")}
-    return (
-        facts.succeeded(preflight)
-        and bool(_allowed(preflight))
-        and bool(listed & {"*", "content-type"})
-    )
+def _admitted(checks: HttpChecks, asked: HttpAnswer, preflight: HttpAnswer) -> bool:
+    """A page can go on after the first answer: post JSON, and in the session that it was given."""
+    wanted = {"content-type"}
+    if checks.sessions and not facts.answer(checks, Q.NO_SESSION).result:
+        wanted.add(SESSION_ID)
+        if not {"*", SESSION_ID} & _names(asked, "access-control-expose-headers"):
+            return False
+    allowed = _names(preflight, "access-control-allow-headers")
+    open_ = facts.succeeded(preflight) and bool(_allowed(preflight))
+    return open_ and ("*" in allowed or wanted <= allowed)
+
+
+def _names(one: HttpAnswer, header: str) -> set[str]:
+    return {name.strip() for name in one.header(header).lower().split(",")}
 
 
 @rule(
