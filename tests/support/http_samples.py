@@ -132,7 +132,12 @@ def repeats_any_origin_with_credentials():
 
 @hit("http-cors")
 def opens_the_older_stream():
-    return asked(_open(Q.FOREIGN_ORIGIN, ANY, result=True), place=OLDER)
+    return asked(_open(Q.FOREIGN_ORIGIN, ANY, result=True), _open(Q.PREFLIGHT, ANY), place=OLDER)
+
+
+@hit("http-cors", M)
+def opens_the_older_stream_to_readers():
+    return asked(_open(Q.FOREIGN_ORIGIN, ANY, result=True), told(Q.PREFLIGHT, 405), place=OLDER)
 
 
 @hit("http-cors", M)

@@ -110,9 +110,9 @@ def cors(context: Context) -> Iterator[Hit]:
         with_credentials = allowed != "*" and any(
             one.header("access-control-allow-credentials").lower() == "true" for one in shown
         )
-        admitted = facts.older(checks) or _admitted(checks, asked, preflight)
+        admitted = _admitted(checks, asked, preflight)
         readable = asked.result and bool(_allowed(asked))
-        if (readable and admitted) or (with_credentials and admitted and asked.result):
+        if readable and admitted:
             class_ = H
         elif readable or (with_credentials and admitted):
             class_ = M
@@ -138,13 +138,15 @@ def _allowed(one: HttpAnswer) -> str:
 
 def _admitted(checks: HttpChecks, asked: HttpAnswer, preflight: HttpAnswer) -> bool:
     """A page can go on after the first answer: post JSON, and in the session that it was given."""
+    open_ = facts.succeeded(preflight) and bool(_allowed(preflight))
+    if facts.older(checks):
+        return open_ or facts.answer(checks, Q.TEXT_PLAIN).result
     wanted = {"content-type"}
     if checks.sessions and not facts.answer(checks, Q.NO_SESSION).result:
         wanted.add(SESSION_ID)
         if not {"*", SESSION_ID} & _names(asked, "access-control-expose-headers"):
             return False
     allowed = _names(preflight, "access-control-allow-headers")
-    open_ = facts.succeeded(preflight) and bool(_allowed(preflight))
     return open_ and ("*" in allowed or wanted <= allowed)
 
 
