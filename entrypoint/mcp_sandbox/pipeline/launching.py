@@ -29,7 +29,7 @@ def decide(settings: Settings, image: ImageFacts) -> Decided:
     if folder is not None:
         folder = folder.resolve()
         prefix = folder.relative_to(locate.root(folder).resolve()).as_posix()
-    called = (settings.image or "",)
+    called = (settings.image or "", settings.source or "")
     found = files.find(folder, prefix, image.launch.labels, called)
     return decided(settings, image.launch, found.declared, found.notes)
 
