@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 from mcp_sandbox import background
 from mcp_sandbox.model import Era
@@ -17,6 +17,7 @@ from mcp_sandbox.probe.http.ears import Ear
 from mcp_sandbox.probe.http.exchange import Request
 from mcp_sandbox.probe.http.requests import SESSION_ID, Requests
 from mcp_sandbox.probe.http.stranger import Stranger
+from mcp_sandbox.probe.http.urls import split
 from mcp_sandbox.probe.wire import encode
 
 CLIENTS = 5
@@ -145,9 +146,9 @@ class Clients:
 
     def _posting(self, endpoint: str) -> Requests | None:
         """A client that posts there; ``None`` for another origin."""
-        parts = urlsplit(endpoint)
+        parts = split(endpoint)
         place = self.stranger.place
-        if parts.netloc not in {"", f"{place.host}:{place.port}"}:
+        if parts is None or parts.netloc not in {"", f"{place.host}:{place.port}"}:
             return None
         requests = self.stranger.requests()
         requests.post_to = parts.path + (f"?{parts.query}" if parts.query else "")
@@ -203,14 +204,16 @@ def _without_parameters(listed: Asked) -> str:
 
 def _session(target: str) -> str:
     """What tells one endpoint from another's: the values of its query, or its path."""
-    parts = urlsplit(target)
+    parts = split(target)
+    if parts is None:
+        return target
     return "&".join(value for _, value in parse_qsl(parts.query)[:8]) or parts.path
 
 
 def _replaced(target: str) -> str:
     """The endpoint of a session that nobody has; empty where the query names none."""
-    parts = urlsplit(target)
-    pairs = parse_qsl(parts.query)[:8]
-    if not pairs:
+    parts = split(target)
+    pairs = parse_qsl(parts.query)[:8] if parts is not None else []
+    if parts is None or not pairs:
         return ""
     return f"{parts.path}?{urlencode([(name, NOBODYS) for name, _ in pairs])}"
