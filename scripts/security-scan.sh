@@ -2,7 +2,8 @@
 # The action's local twin: finds an engine or starts one, builds the image when it is not there, and
 # runs `mcp-sandbox` in it. No logic of its own: every argument is handed on as it stands.
 #
-#   scripts/security-scan.sh FOLDER [options]         same as `mcp-sandbox scan FOLDER …`
+#   scripts/security-scan.sh FOLDER [options]         same as `mcp-sandbox scan FOLDER …`; a SOURCE
+#                                                     such as pypi:NAME==VERSION is taken too
 #   scripts/security-scan.sh COMMAND [arguments]      any other command of `mcp-sandbox`
 set -euo pipefail
 
@@ -29,12 +30,18 @@ lend() {
 }
 here=$(pwd -P)
 lend "$here"
+# Only a repository is fetched from here; all else that a scan needs a network for, the engine does.
+network=none
 previous=
 for word in "$@"; do
   [ "$word" != -- ] || break
   case $word in
     --*=*) named=${word#*=} ;;
     *) named=$word ;;
+  esac
+  case $named in
+    mcpb:*) named=${named#mcpb:} ;;
+    https://*@*) network=bridge ;;
   esac
   case $previous:$word in
     --out:* | --file:* | *:--out=* | *:--file=*) lend "$(realpath -ms -- "$named")" ;;
@@ -76,7 +83,7 @@ for folder in "${!lent[@]}"; do mounts+=(--volume "$folder:$folder"); done
 terminal=()
 [ -t 0 ] && [ -t 1 ] && [ -t 2 ] && terminal=(--interactive --tty)
 
-exec docker run --rm --init "${terminal[@]}" --network none \
+exec docker run --rm --init "${terminal[@]}" --network "$network" \
   --label dev.mcp-sandbox.front-door=1 \
   --volume "$socket:/var/run/docker.sock" "${mounts[@]}" --workdir "$here" \
   --env DOCKER_HOST=unix:///var/run/docker.sock --env "MCP_SANDBOX_IMAGE=$image" \
