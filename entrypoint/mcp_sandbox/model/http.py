@@ -106,6 +106,6 @@ class HttpChecks:
     crossed: tuple[str, ...] = ()
     """What came to another client than the one that it was meant for, one sentence each."""
     unasked: tuple[str, ...] = ()
-    """Groups of questions that there was no time for."""
+    """Groups of questions that there was no time for, or not for all of them."""
     evidence: str = ""
     """Name of its file: ``evidence/NAME.jsonl``."""

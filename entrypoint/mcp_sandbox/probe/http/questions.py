@@ -38,10 +38,10 @@ def ask_all(
     clients = Clients(stranger, asker)
     unasked: list[str] = []
     for name, step in _steps(stranger, asker, clients):
-        if asker.late:
-            unasked.append(name)
-        else:
+        if not asker.late:
             step()
+        if asker.late:  # by now, at the latest: what was asked at the end had no time
+            unasked.append(name)
     return HttpChecks(
         place=stranger.place,
         answers=tuple(asker.answers),
