@@ -2,8 +2,8 @@
 
 ``python benchmarks/servers run --state DIR [--jobs N] [--again] [SOURCE …]`` scans those that DIR
 has no figures of; with ``--again``, those that did not start, too. It can be ended and taken up
-again at any time. ``python benchmarks/servers page --state DIR`` prints docs/servers.md from what
-DIR holds. Needs an engine, the project's image there, and the network for the builds.
+again at any time. ``python benchmarks/servers page --state DIR`` prints docs/servers.md from the
+reports that DIR holds. Needs an engine, the project's image there, and the network for the builds.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def main() -> None:
     if options.what == "run":
         run(wanted, options.state, jobs=options.jobs, again=options.again)
     else:
-        rows = [(one, found) for one in wanted if (found := scanning.kept(one, options.state))]
+        measured = [(one, scanning.remeasured(one, options.state)) for one in wanted]
+        rows = [(one, found) for one, found in measured if found is not None]
         print(page.markdown(rows, len(wanted)), end="")
 
 

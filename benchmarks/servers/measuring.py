@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from mcp_sandbox import coverage
 from mcp_sandbox.model import (
     COMPLETE,
     Act,
@@ -25,7 +26,6 @@ MAX_WORDS = 300
 
 _ACCEPTED = frozenset({CallStatus.RESULT, CallStatus.INPUT_REQUIRED})
 _CONNECTIONS = frozenset({SinkKind.HTTP, SinkKind.TLS, SinkKind.TCP, SinkKind.QUIC})
-_OUTSIDE = frozenset({ToolOutcome.NEEDS_NETWORK, ToolOutcome.NEEDS_CREDENTIALS})
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,9 @@ def measure(report: Report, *, source: str, commit: str, seconds: float) -> Meas
     outside = {
         name
         for name in left
-        if name in unreached or (name in tools and tools[name].outcome in _OUTSIDE)
+        if name in unreached
+        or (name in tools and tools[name].outcome is ToolOutcome.NEEDS_CREDENTIALS)
+        or any(coverage.speaks_of_network(call.reply) for call in calls[name])
     }
     return replace(
         begun,
@@ -135,20 +137,29 @@ def _ordinary(mains: list[Session]) -> dict[str, list[Call]]:
 
 
 def _connecting(mains: list[Session]) -> set[str]:
-    """Tools that a valid input made connect: to the sink, or to a service that is not there."""
-    found = set()
+    """Tools that a valid input made connect: to the sink, or to a service that is not there.
+
+    Where calls that went well connect to as well (a service that counts them, say), explains no
+    error.
+    """
+    usual: set[str] = set()
+    reached: dict[str, set[str]] = {}
     for session in mains:
         box = session.container
-        numbers = {one.call for one in box.sink if one.kind in _CONNECTIONS}
-        numbers |= {
-            one.call for one in box.kernel if one.act is Act.CONNECT and one.detail == "TCP"
-        }
-        found |= {
-            call.target
-            for call in session.transcript.calls
-            if call.kind is ItemKind.TOOLS and call.family == VALID and call.number in numbers
-        }
-    return found
+        places: dict[int, set[str]] = {}
+        for arrived in box.sink:
+            if arrived.kind in _CONNECTIONS:
+                places.setdefault(arrived.call, set()).add(f"{arrived.host}:{arrived.port}")
+        for event in box.kernel:
+            if event.act is Act.CONNECT and event.detail == "TCP":
+                places.setdefault(event.call, set()).add(event.object)
+        for call in session.transcript.calls:
+            if call.kind is ItemKind.TOOLS and call.family == VALID and call.number in places:
+                if _is_accepted(call):
+                    usual |= places[call.number]
+                else:
+                    reached.setdefault(call.target, set()).update(places[call.number])
+    return {name for name, found in reached.items() if found - usual}
 
 
 def _is_accepted(call: Call) -> bool:

@@ -31,8 +31,8 @@ image's build included, is ended. This page is made by
 - **accepted**: those that answered one of these with a result that is not marked as an error
   (`isError`). A tool that tells of a failure in an ordinary result counts here.
 - **outside**: the others whose valid input made them open a TCP connection (there is no network,
-  and no database on it), or which want a real key, as *coverage* in the report says. They got past
-  their own checks of the input, and no further.
+  and no database on it) to where no call that went well connects too, or which say that a network
+  or a real key is missing. They got past their own checks of the input, and no further.
 - **refused**: the others. Their input may be valid and yet of no use: a record that is not there.
 - **first answer**: from the opening message until the server's answer, in the container that the
   test is held in, on two cores that others use too.

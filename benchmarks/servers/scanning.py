@@ -14,6 +14,7 @@ from listed import Listed
 from measuring import Measured, measure
 
 from mcp_sandbox import __version__
+from mcp_sandbox.errors import ReportUnreadable
 from mcp_sandbox.report import json as report_json
 
 CALLS = 300
@@ -92,6 +93,22 @@ def scan(server: Listed, state: Path) -> Measured:
     if report.observations and report.observations.image:
         remove(report.observations.image.id)
     return measure(report, source=server.source, commit=commit(), seconds=seconds)
+
+
+def remeasured(server: Listed, state: Path) -> Measured | None:
+    """The figures once more, from the report that was kept beside them; ``None`` without any.
+
+    A report of another version of the scanner may be unreadable: the figures stay as they are.
+    """
+    found = kept(server, state)
+    path = state / "reports" / server.slug / "report.json"
+    if found is None or not path.is_file() or not found.listed:
+        return found
+    try:
+        report = report_json.load(path.read_bytes())
+    except ReportUnreadable:
+        return found
+    return measure(report, source=server.source, commit=found.commit, seconds=found.seconds)
 
 
 def remove(image: str) -> None:

@@ -254,10 +254,15 @@ def _outcome(
     if not any(call.status in _ANSWERS for call in calls):
         first = (ordinary or calls)[0]
         reason = f"{first.status.value}: {first.reply}"[:MAX_REASON]
-        unreached = connects or any(_NETWORK.search(call.reply) for call in ordinary)
+        unreached = connects or any(speaks_of_network(call.reply) for call in ordinary)
         outcome = ToolOutcome.NEEDS_NETWORK if unreached else ToolOutcome.REFUSED
         return ToolCoverage(outcome, reason, count)
     return ToolCoverage(ToolOutcome.CALLED, "", count)
+
+
+def speaks_of_network(reply: str) -> bool:
+    """Whether an error names the missing network as its cause."""
+    return _NETWORK.search(reply) is not None
 
 
 def _takes_input(item: dict[str, Json]) -> bool:

@@ -130,6 +130,23 @@ def test_what_connects_outside_the_call_explains_nothing(witnessed):
     assert (found.outside, list(found.refused)) == (0, ["find"])
 
 
+def test_a_connection_that_good_calls_make_too_explains_nothing():
+    everywhere = tuple(
+        did(Act.CONNECT, "198.51.100.7:443", call=number, detail="TCP") for number in (1, 2)
+    )
+    found = measure(
+        observed(
+            session(
+                call(),
+                call(said="No such record.", status=ERROR, target="get"),
+                tools=(tool(name="The name."), tool("get", "Get.", name="The name.")),
+                container={"kernel": everywhere},
+            )
+        )
+    )
+    assert (found.accepted, found.outside, list(found.refused)) == (1, 0, ["get"])
+
+
 def test_a_tool_that_wants_a_key_got_past_its_checks():
     assert measure(called(call(said="Missing API key", status=ERROR))).outside == 1
 
