@@ -166,7 +166,7 @@ def test_a_server_that_never_starts_has_one_reason(mode: str, scans: dict[str, D
     assert words in done.sentence
     assert done.way_out
     assert done.report["score"] is None
-    assert f"Why it did not start:** {reason.value}" in (done.folder / "summary.md").read_text()
+    assert f"Why it did not start:** `{reason.value}`" in (done.folder / "summary.md").read_text()
 
 
 def test_every_reason_is_shown_by_a_server():

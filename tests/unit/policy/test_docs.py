@@ -11,14 +11,14 @@ import pytest
 from mcp_sandbox.errors import PolicyUnreadable
 from mcp_sandbox.model import RiskClass
 from mcp_sandbox.model.locked import Policy
-from mcp_sandbox.policy import INFOS, entries, file
+from mcp_sandbox.policy import INFOS, entries, file, sidecars
 from mcp_sandbox.policy.objects import PARSERS
 from mcp_sandbox.policy.reading import MAX_TEXT, SCANNERS
 from mcp_sandbox.rules import ALL
 from mcp_sandbox.settings import load as settings_of
 
 TEXT = (Path(__file__).parents[3] / "docs" / "policy.md").read_text(encoding="utf-8")
-(EXAMPLE,) = re.findall(r"^```toml\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+EXAMPLE, BESIDE = re.findall(r"^```toml\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
 (MISTAKE,) = re.findall(r"^mcp-sandbox\.toml line .*$", TEXT, re.MULTILINE)
 TODAY = date(2026, 11, 21)
 
@@ -37,6 +37,13 @@ def test_the_example_is_a_policy_that_says_all_there_is_to_say():
     for key in {*entries.ACCEPT} - {"fingerprint"}:
         assert any(getattr(one, key) for one in policy.accept), key
     assert {one.class_ for one in policy.classes} >= {RiskClass.HIGH, RiskClass.NOTE}
+
+
+def test_the_example_of_a_sidecar_says_all_there_is_to_say():
+    (sidecar,) = read(BESIDE).sidecars
+    assert sidecar.user
+    assert sidecar.environment
+    assert all(f"`{key}`" in TEXT for key in sidecars.KEYS if key != "env")
 
 
 @pytest.mark.parametrize("key", [*entries.ACCEPT, *entries.PERMISSION])
