@@ -217,8 +217,8 @@ class Running:
             if listeners != seen:
                 seen = listeners
                 found = self._ask(listeners, wanted, deadline)
-                if found.place is not None:
-                    return found
+                if found.place is not None or (found.locked and wanted is not Transport.AUTO):
+                    return found  # what wants a token now wants it later, too
             over.wait(LOOK)
         return found
 
