@@ -127,8 +127,8 @@ def _rust(source: Path, age: str, work: Path, out: Path) -> None:
     lock.unlink()
     # Where packages come from is this machine's to say: the lock holds names and hashes alone.
     _run(["cargo", "generate-lockfile"], work)
-    (registry,) = set(re.findall(r'^source = "(.+)"$', lock.read_text(), re.MULTILINE))
-    lock.write_text(pinned.replace(REGISTRY, registry))
+    (line,) = set(re.findall(r"^source = .+$", lock.read_text(), re.MULTILINE))
+    lock.write_text(pinned.replace(REGISTRY, line))
     _run(["cargo", "build", "--release", "--locked"], work)
     shutil.copy(work / "target" / "release" / f"rust-{age}", out)
 
@@ -141,8 +141,8 @@ def _java(source: Path, age: str, work: Path, out: Path) -> None:
     shutil.copy(work / "target" / f"java-{age}-1.0.0.jar", out / "lib")
 
 
-REGISTRY = "registry"
-"""Stands in ``Cargo.lock`` for the address of the registry."""
+REGISTRY = 'source = "registry"'
+"""Stands in ``Cargo.lock`` for the line that names the registry's address."""
 
 COMPILERS: dict[str, Callable[[Path, str, Path, Path], None]] = {
     "go": _go,
