@@ -70,7 +70,8 @@ def reports(
         servers.build(name, f"mcp-sandbox-test-{name}:{tag}", cache)
         built.add(name)
 
-    wanted = {way: one for way, one in {**WAYS, **EXAMPLE_WAYS}.items() if way in _asked(request)}
+    asked = _asked(request)
+    wanted = {way: one for way, one in {**WAYS, **EXAMPLE_WAYS}.items() if way in asked}
     try:
         for name in dict.fromkeys(name for name, _ in wanted.values()):
             build(name)
@@ -81,10 +82,9 @@ def reports(
             engine.api.remove_image(f"mcp-sandbox-test-{name}:{tag}", force=True)
 
 
-def _asked(request: pytest.FixtureRequest) -> set[str]:
+def _asked(request: pytest.FixtureRequest) -> set[str | None]:
     items = [item for item in request.session.items if item.path == request.path]
-    found = [call.params["way"] for item in items if (call := getattr(item, "callspec", None))]
-    return set(found)
+    return {call.params.get("way") for item in items if (call := getattr(item, "callspec", None))}
 
 
 @pytest.mark.parametrize("way", WAYS)
