@@ -44,6 +44,8 @@ _LACKS = re.compile(
     r"|please (?:set|provide|specify|define|configure|add|export|pass|check)"
     r"|(?:set|provide|specify|define|configure|export) (?:the|an?|your|either|one|at least|it|both)"
     r"|could(?: not|n't) (?:find|read|load|resolve|get)|isn't set|(?:has|have)(?: not|n't) been set"
+    r"|no (?:\w{1,20} ){1,4}(?:provided|found|specified|set|given|configured)"
+    r"|set (?:[`'\"$]{1,2})?[a-z0-9]{1,30}_[a-z0-9_]{1,40}"
     r"|failed to (?:get|read|load|find)|did you forget|without)\b",
     re.IGNORECASE,
 )
@@ -64,8 +66,8 @@ _READ = re.compile(
 _MAX_CODE = 300
 """Characters of a line that is believed to be one of source code."""
 _HELPERS = frozenset(
-    ["--help", "--version", "--usage", "--env", "--env-file", "--experimental", "--stdio"]
-    + ["--node-ipc", "--socket", "--debug", "--verbose"]
+    f"--{word}"
+    for word in "help version usage env env-file stdio node-ipc socket debug verbose".split()
 )
 
 _QUOTED = re.compile(r"[\"'`]([A-Za-z][\w-]{0,60})[\"'`]")

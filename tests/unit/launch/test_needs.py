@@ -83,6 +83,20 @@ TOLD = {
         ["A1_KEY", "B2_KEY"],
     ),
     "export line": ("  export ACME_TOKEN=your-token", ["ACME_TOKEN"]),
+    "no key": ("No API key provided. Set `ACME_API_KEY` or see the page.", ["ACME_API_KEY"]),
+    "several, with and": (
+        "ACME_USER_NAME, ACME_PASSWORD, and ACME_DATABASE are required",
+        ["ACME_USER_NAME", "ACME_PASSWORD", "ACME_DATABASE"],
+    ),
+    "variable before an option": (
+        "Key not provided. Pass it as --api-key=$KEY or set the ACME_SECRET_KEY environment "
+        "variable.",
+        ["ACME_SECRET_KEY"],
+    ),
+    "in front of another cause": (
+        "Error: ACME_API_KEY environment variable is required when using the cloud service",
+        ["ACME_API_KEY"],
+    ),
     "joi": ('Config validation error: "ACME_SECRET" is required', ["ACME_SECRET"]),
     "go caarlos0": (
         'env: required environment variable "ACME_TOKEN" is not set',
@@ -153,6 +167,7 @@ SILENT = {
     "certificate": "unable to verify: SELF_SIGNED_CERT_IN_CHAIN, no value",
     "with a default": "ACME_PORT is not set, using the default 3000",
     "optional": "ACME_REGION not set (optional)",
+    "was set": "the variable was set: ACME_TOKEN (default)",
     "disabled": "ACME_SENTRY_DSN is not set: reports are disabled",
     "nothing missing": "Connected with ACME_TOKEN to the service",
     "words in capitals": "JSON is required and API is missing",
