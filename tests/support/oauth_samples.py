@@ -16,7 +16,7 @@ from mcp_sandbox.model import (
     Transport,
 )
 from mcp_sandbox.model.oauth import Document, Invented
-from support.observed import OTHER_IDENTITY, observed, session, tool
+from support.observed import OTHER_IDENTITY, listed, observed, session, tool
 from support.rule_samples import hit, miss
 
 N = RiskClass.NOTE
@@ -296,3 +296,73 @@ def a_wildcard_in_the_challenge():
 @miss("oauth-broad-scope")
 def narrow_scopes():
     return resource(scopes_supported=["files:read", "install", "calls.list", "rooted"])
+
+
+# --- arguments in headers -------------------------------------------------------------------------
+
+
+def _wanting_header(name: str, header: Any, type_: Any = "string") -> Observations:
+    return listed(tool("find", **{name: {"type": type_, "x-mcp-header": header}}))
+
+
+@hit("secret-in-header")
+def a_password_in_a_header():
+    return _wanting_header("dbPassword", "Db")
+
+
+@hit("secret-in-header")
+def a_key_in_a_header():
+    return _wanting_header("api_key", "Key")
+
+
+@miss("secret-in-header", "unusable-header")
+def a_region_in_a_header():
+    return _wanting_header("region", "Region")
+
+
+@miss("secret-in-header")
+def a_cursor_in_a_header():
+    return _wanting_header("nextPageToken", "Page")
+
+
+@miss("secret-in-header")
+def a_count_and_a_sort_key_in_headers():
+    return listed(
+        tool(
+            "find",
+            max_tokens={"type": "integer", "x-mcp-header": "Max"},
+            sort_key={"type": "string", "x-mcp-header": "Sort"},
+            password={"type": "string"},
+        )
+    )
+
+
+@hit("unusable-header")
+def a_header_that_ends_its_line():
+    return _wanting_header("region", "Region: x\r\nAuthorization")
+
+
+@hit("unusable-header", N)
+def a_header_that_is_no_token():
+    return _wanting_header("region", "My Region")
+
+
+@hit("unusable-header", N)
+def a_header_for_an_object():
+    return _wanting_header("region", "Region", "object")
+
+
+@hit("unusable-header", N)
+def a_header_for_the_items_of_a_list():
+    return listed(tool("find", names={"type": "array", "items": {"x-mcp-header": "Name"}}))
+
+
+@hit("unusable-header", N)
+def one_header_for_two():
+    header = {"type": "string", "x-mcp-header": "Same"}
+    return listed(tool("find", a=header, b=header | {"x-mcp-header": "SAME"}))
+
+
+@miss("unusable-header", "secret-in-header")
+def a_default_that_looks_like_a_declaration():
+    return listed(tool("find", a={"type": "object", "default": {"x-mcp-header": "a b"}}))
