@@ -66,8 +66,10 @@ _READ = re.compile(
 _MAX_CODE = 300
 """Characters of a line that is believed to be one of source code."""
 _HELPERS = frozenset(
-    f"--{word}"
-    for word in "help version usage env env-file stdio node-ipc socket debug verbose".split()
+    [
+        *("--help", "--version", "--usage", "--env", "--env-file", "--stdio", "--node-ipc"),
+        *("--socket", "--debug", "--verbose"),
+    ]
 )
 
 _QUOTED = re.compile(r"[\"'`]([A-Za-z][\w-]{0,60})[\"'`]")
