@@ -63,7 +63,10 @@ class Around:
             running = Running(tools, plan, self._relaxation, name=name)
             with running.keeping(self.held):
                 running.open(self._plans.left)
-            running.work(self.held)
+            transcript = running.work(self.held)
+            if not transcript.listings:
+                why = f"{transcript.end.value}: {transcript.end_detail}".strip(": ")
+                self.held.left_out.append(f"session {ROLE}: over {place.transport}: {why[:200]}")
 
     @property
     def _places(self) -> tuple[Place, ...]:
