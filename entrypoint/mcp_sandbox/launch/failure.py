@@ -386,6 +386,8 @@ def may_lack_a_resource(failure: Failure, seen: Seen) -> bool:
     Another processor or another protocol is no matter of limits, nor is a missing setting, unless
     the server speaks of a folder as well.
     """
+    if failure.reason is StartReason.NEEDS_MEMORY and seen.oom_killed:
+        return True  # also where only a child of it was ended
     if seen.end not in {SessionEnd.EXITED, None}:
         return False
     if failure.reason is StartReason.MISSING_SETTING:

@@ -124,9 +124,8 @@ def folder(arguments: list[str]) -> None:
 
 
 def memory(arguments: list[str]) -> None:
-    held = []
-    while True:
-        held.append(b"x" * 2**24)
+    held = b"x" * 2**31
+    stop(f"there is room for {len(held)} bytes")
 
 
 def imports(arguments: list[str]) -> None:

@@ -179,6 +179,11 @@ def test_a_limit_less_may_help(case: str, helps: bool):
     assert may_lack_a_resource(judge(seen), seen) is helps
 
 
+def test_a_child_that_was_killed_for_memory_is_a_matter_of_limits():
+    seen = silent(oom_killed=True)
+    assert may_lack_a_resource(judge(seen), seen)
+
+
 def test_a_setting_and_a_folder_may_be_a_matter_of_limits():
     seen = exited("ACME_KEY is not set\nEROFS: read-only file system, mkdir '/app/x'")
     failure = judge(seen)
