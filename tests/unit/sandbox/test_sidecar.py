@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from mcp_sandbox.model import LaunchFacts
+from mcp_sandbox.errors import EngineFailed
+from mcp_sandbox.model import LaunchFacts, Listener
 from mcp_sandbox.model.launch import Sidecar
-from mcp_sandbox.sandbox.sidecar import SidecarSpec
+from mcp_sandbox.sandbox.sidecar import SidecarSpec, wait_until_it_listens
+from mcp_sandbox.sandbox.stream import HeadTail
 
 ASKED = Sidecar("db", "postgres:17", 5432, ("A=1",))
 
@@ -62,3 +66,37 @@ def test_a_user_by_name_gets_folders_for_all():
 
 def test_an_image_cannot_hide_its_root_folder():
     assert "/" not in spec(volumes=("/",)).body()["HostConfig"]["Tmpfs"]
+
+
+class Stream:
+    """The output of a sidecar, piece by piece; at its end it has ended."""
+
+    def __init__(self, *pieces: bytes | None) -> None:
+        self.ended = False
+        self._pieces: Iterator[bytes | None] = iter(pieces)
+
+    def recv(self) -> bytes | None:
+        piece = next(self._pieces, b"")
+        self.ended = piece == b""
+        return piece
+
+
+def listening(*ports: int) -> tuple[Listener, ...]:
+    return tuple(Listener("inet", "127.0.0.1", port) for port in ports)
+
+
+def test_it_is_waited_for_until_it_listens():
+    looks = iter([(), listening(22), listening(22, 5432)])
+    stream = Stream(b"starting", None, None, None, None)
+    wait_until_it_listens(ASKED, stream, HeadTail(100), lambda: next(looks))  # type: ignore[arg-type]
+    assert next(looks, None) is None
+
+
+def test_one_that_ends_is_told_of_with_its_last_words():
+    said = HeadTail(100)
+    said.add(b"FATAL: data directory has wrong ownership")
+    with pytest.raises(EngineFailed) as caught:
+        wait_until_it_listens(ASKED, Stream(b"x"), said, lambda: ())  # type: ignore[arg-type]
+    assert "'db' (postgres:17) ended; port 5432" in caught.value.what
+    assert "wrong ownership" in caught.value.detail
+    assert "mcp-sandbox.toml" in caught.value.next_step
