@@ -168,6 +168,12 @@ def _declared(file: File, form: str, one: _Entry, names: Names, *, alone: bool) 
     found += more
     if not _ours(one, command, names, alone=alone):
         return Declared(file.path, one.line, form, one.name, ours=False, dangers=tuple(found))
+    arguments = own_arguments(command)
+    if command.run is not None:
+        mounts = command.run.mounts
+        needed = values.without_mounts(needed, mounts)
+        arguments, open_ = values.open_paths(arguments or (), mounts, file.at(one.line))
+        arguments, needed = arguments or None, needed + open_
     carried = transport(one.type_)
     port, path = place(one.url)
     if command.run is not None and port is None:
@@ -178,7 +184,7 @@ def _declared(file: File, form: str, one: _Entry, names: Names, *, alone: bool) 
         form,
         one.name,
         names_image=command.run is not None,
-        arguments=own_arguments(command),
+        arguments=arguments,
         transport=carried,
         port=port,
         url_path=path,

@@ -59,6 +59,8 @@ class Run:
     entrypoint: str = ""
     dangers: tuple[Found, ...] = ()
     image_at: int = 0
+    mounts: tuple[str, ...] = ()
+    """Where in the container something is mounted, which is not there without."""
 
 
 def parse(words: Sequence[str]) -> Run | None:
@@ -69,6 +71,7 @@ def parse(words: Sequence[str]) -> Run | None:
         return None
     environment: list[tuple[str, str | None]] = []
     dangers: list[Found] = []
+    mounts: list[str] = []
     port: int | None = None
     entrypoint = ""
     at = start
@@ -87,13 +90,19 @@ def parse(words: Sequence[str]) -> Run | None:
                 port = _port(value)
             elif name == "entrypoint":
                 entrypoint = value
+            mounts += _mounted(name, value)
             dangers += [replace(one, at=at) for one in of_option(name, value)]
         at += used
-    if at >= len(words):
-        return Run("", (), tuple(environment), port, entrypoint, tuple(dangers), at)
-    image = words[at]
-    arguments = tuple(words[at + 1 :])
-    return Run(image, arguments, tuple(environment), port, entrypoint, tuple(dangers), at)
+    return Run(
+        words[at] if at < len(words) else "",
+        tuple(words[at + 1 :]),
+        tuple(environment),
+        port,
+        entrypoint,
+        tuple(dangers),
+        at,
+        tuple(mounts),
+    )
 
 
 def _start(words: Sequence[str]) -> int | None:
@@ -138,6 +147,19 @@ def _variable(value: str) -> list[tuple[str, str | None]]:
     if not _ENV_NAME.fullmatch(name):
         return []
     return [(name, given if equals else None)]
+
+
+def _mounted(name: str, value: str) -> list[str]:
+    """Where an option mounts something in the container."""
+    if name == "mount":
+        keys = dict(part.strip().partition("=")[::2] for part in value.split(","))
+        path = next((keys[key] for key in ("target", "destination", "dst") if key in keys), "")
+    elif name == "volume":
+        parts = value.rsplit(":", 2)
+        path = next((part for part in parts[-2:][::-1] if part.startswith("/")), "")
+    else:
+        return []
+    return [path.rstrip("/")] if path.startswith("/") and path.rstrip("/") else []
 
 
 def _port(value: str) -> int | None:

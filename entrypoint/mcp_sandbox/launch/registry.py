@@ -18,6 +18,7 @@ FORM = "server.json"
 MAX_PACKAGES = 20
 _SLOT = re.compile(r"\{([A-Za-z_][\w.-]{0,99})\}")
 _CAPITAL = re.compile(r"(?<=[a-z])([A-Z])")
+_MOUNTING = frozenset({"-v", "--volume", "--mount"})
 _IMAGES = frozenset({"oci", "docker"})
 
 
@@ -80,7 +81,10 @@ def _package(node: Node, file: File) -> Declared:
     for one in file.items(_get(body, "packageArguments"), "'packageArguments'"):
         inner = file.fields(one, "an argument")
         _argument(file, inner, _line(inner, one), found)
-    _runtime(file, body, found)
+    mounts = _runtime(file, body, found)
+    words, open_ = values.open_paths(found.words, mounts, file.at(node.line))
+    found.words = list(words)
+    found.needed = values.without_mounts(found.needed, mounts) + open_
     if image and not file.text(body.get("version"), "'version'"):
         line = (body.get("identifier") or node).line
         found.dangers += [values.placed(one, file, line) for one in dangers.of_image(identifier)]
@@ -204,10 +208,11 @@ def _argument(file: File, body: dict[str, Node], line: int, found: _Found) -> No
     found.words += [word for word in (flag, text) if word]
 
 
-def _runtime(file: File, body: dict[str, Node], found: _Found) -> None:
+def _runtime(file: File, body: dict[str, Node], found: _Found) -> tuple[str, ...]:
     """What whoever runs the package is asked to give it; a ``-e NAME=…`` is a setting all the same.
 
-    Options of ``docker run`` come one an item, or as one word after the other.
+    Options of ``docker run`` come one an item, or as one word after the other. Returns where
+    something would be mounted.
     """
     hint = file.text(_get(body, "runtimeHint"), "'runtimeHint'")
     words: list[str] = []
@@ -216,6 +221,8 @@ def _runtime(file: File, body: dict[str, Node], found: _Found) -> None:
         one = file.fields(node, "an argument")
         name = file.text(one.get("name"), "'name'")
         value = file.text(one.get("value"), "'value'") or file.text(one.get("default"), "'default'")
+        if name in _MOUNTING and not value:
+            value = file.text(one.get("placeholder"), "'placeholder'")
         if name in {"-e", "--env"} and value:
             _passed(file, one, value, _line(one, node), found)
         if name.startswith("-") and value.lower() in {"true", "false"}:
@@ -224,12 +231,14 @@ def _runtime(file: File, body: dict[str, Node], found: _Found) -> None:
             if word:
                 words.append(word)
                 lines.append((one.get(key) or node).line)
-    if commands.bare(hint) in docker_run.ENGINES or not hint:
-        run = docker_run.parse(["docker", "run", *[w for w in words if w != "run"], "image"])
-        lines = [line for word, line in zip(words, lines, strict=True) if word != "run"]
-        for bad in run.dangers if run else ():
-            at = bad.at - 2
-            found.dangers.append(values.placed(bad, file, lines[at] if 0 <= at < len(lines) else 0))
+    if hint and commands.bare(hint) not in docker_run.ENGINES:
+        return ()
+    kept = [(word, line) for word, line in zip(words, lines, strict=True) if word != "run"]
+    run = docker_run.parse(["docker", "run", *(word for word, _ in kept), "image"])
+    for bad in run.dangers if run else ():
+        at = bad.at - 2
+        found.dangers.append(values.placed(bad, file, kept[at][1] if 0 <= at < len(kept) else 0))
+    return run.mounts if run else ()
 
 
 def _passed(file: File, body: dict[str, Node], value: str, line: int, found: _Found) -> None:

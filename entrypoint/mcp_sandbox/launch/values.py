@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from mcp_sandbox.launch import kinds, secrets
 from mcp_sandbox.launch.dangers import Found
 from mcp_sandbox.launch.reading import File
-from mcp_sandbox.model.launch import Danger, DangerKind, Needed, SettingKind, Where
+from mcp_sandbox.model.launch import Danger, DangerKind, Needed, SettingKind, Where, slot
 
 _FORMATS = {
     "number": SettingKind.NUMBER,
@@ -80,6 +82,39 @@ def variable(
         known.name, known.where, known.kind, known.source, known.required, value, known.choices
     )
     return [fixed], []
+
+
+def missing(path: str, mounts: Sequence[str]) -> bool:
+    """Whether a path is there only where something is mounted, which is never done."""
+    return any(path == mount or path.startswith(f"{mount}/") for mount in mounts)
+
+
+def without_mounts(needed: Iterable[Needed], mounts: Sequence[str]) -> list[Needed]:
+    """What is needed, with no value that leads to what is not mounted."""
+    return [
+        replace(one, value="", required=one.required or bool(one.value))
+        if missing(one.value, mounts)
+        else one
+        for one in needed
+    ]
+
+
+def open_paths(
+    words: Sequence[str], mounts: Sequence[str], source: str
+) -> tuple[tuple[str, ...], list[Needed]]:
+    """Arguments with a slot for each path that is not mounted, and what then is needed."""
+    found: list[str] = []
+    needed: dict[str, Needed] = {}
+    for word in words:
+        flag, equals, path = word.partition("=") if word.startswith("-") else ("", "", word)
+        if not missing(path, mounts):
+            found.append(word)
+            continue
+        is_file = re.search(r"\.\w{1,8}$", path) is not None
+        kind_ = SettingKind.FILE if is_file else SettingKind.FOLDER
+        needed[path] = Needed(path, Where.POSITIONAL, kind_, source)
+        found.append(f"{flag}{equals}{slot(path)}")
+    return tuple(found), list(needed.values())
 
 
 def placed(found: Found, file: File, line: int) -> Danger:

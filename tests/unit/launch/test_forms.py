@@ -40,8 +40,9 @@ def test_a_registry_file_of_2025_12(tmp_path: Path):
 
 def test_a_registry_file_in_snake_case(tmp_path: Path):
     (one,) = found(tmp_path, {"server.json": sample("server-2025-07.json")}).declared
-    assert (one.names_image, one.arguments, one.transport) == (True, ("/data",), Transport.STDIO)
+    assert (one.names_image, one.arguments, one.transport) == (True, ("</data>",), Transport.STDIO)
     assert needs(one) == {
+        "/data": (POSITIONAL, "folder", True, ""),
         "WEATHER_API_KEY": (ENV, "secret", True, ""),
         "WEATHER_REGION": (ENV, "choice", True, ""),
     }
@@ -113,6 +114,24 @@ def test_a_configuration_of_claude_desktop(tmp_path: Path):
         "WEATHER_MODE": (ENV, "text", True, "desktop"),
     }
     assert bad(one) == [("--network host", 11)]
+
+
+def test_what_only_a_mount_would_bring_is_needed(tmp_path: Path):
+    words = [
+        *("run", "-i", "-v", "${HOME}/.kube/config:/kubeconfig:ro", "-v", "notes:/srv/notes"),
+        *("--mount", "type=bind,src=/Users/me,dst=/projects/", "-e", "KUBECONFIG=/kubeconfig"),
+        *("-e", "WEATHER_UNITS=us", "acme/weather:1", "--notes=/srv/notes/a.md", "/projects/one"),
+        "/projects-too",
+    ]
+    entry = {"command": "docker", "args": words}
+    (one,) = found(tmp_path, {".mcp.json": json.dumps({"mcpServers": {"weather": entry}})}).declared
+    assert one.arguments == ("--notes=</srv/notes/a.md>", "</projects/one>", "/projects-too")
+    assert needs(one) == {
+        "KUBECONFIG": (ENV, "file", True, ""),
+        "WEATHER_UNITS": (ENV, "text", True, "us"),
+        "/srv/notes/a.md": (POSITIONAL, "file", True, ""),
+        "/projects/one": (POSITIONAL, "folder", True, ""),
+    }
 
 
 def test_a_configuration_of_cursor_with_comments(tmp_path: Path):
