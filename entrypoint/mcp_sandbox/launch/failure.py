@@ -8,12 +8,11 @@ what can only be told from its silence.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcp_sandbox.launch import help as usage
-from mcp_sandbox.launch import needs
+from mcp_sandbox.launch import needs, symptoms
 from mcp_sandbox.model import SessionEnd, Transport
 from mcp_sandbox.model.launch import Needed, StartReason, Where
 
@@ -77,51 +76,6 @@ class Failure:
         return f"{self.reason.value}: {names}" if missing else self.reason.value
 
 
-def _words(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.IGNORECASE)
-
-
-_EXEC_FORMAT = _words(r"exec format error", r"cannot execute binary file")
-_NO_PROGRAM = _words(
-    r"executable file not found",
-    r"exec:? .{0,200}(?:no such file|permission denied|not a directory)",
-    r"no such file or directory: unknown",
-    r"permission denied: unknown",
-    r"^\S{0,80}sh: (?:line )?\d*:? ?\S{1,200}: (?:command )?not found",
-    r"env: .{1,100}: No such file or directory",
-    r"can't open file '[^']{1,200}'",
-    r"Unable to access jarfile",
-)
-_MEMORY = _words(
-    r"JavaScript heap out of memory",
-    r"^MemoryError\b",
-    r"OutOfMemoryError",
-    r"Cannot allocate memory",
-    r"\bENOMEM\b",
-    r"std::bad_alloc",
-    r"memory allocation of \d+ bytes failed",
-    r"runtime: out of memory",
-    r"Could not reserve enough space for .{0,40}heap",
-)
-_FOLDER = re.compile(
-    r"(?:Read-only file system|\bEROFS\b|Permission denied|\bEACCES\b|PermissionError"
-    r"|not writable|No space left on device|\bENOSPC\b|(?:cannot|unable to|failed to) create "
-    r"(?:the )?(?:log |cache |data )?(?:dir|folder|file))",
-    re.IGNORECASE,
-)
-_ABSOLUTE = re.compile(r"['\"`: ](/[\w.@+/-]{1,200})")
-_IMPORT = re.compile(
-    r"\bModuleNotFoundError\b|\bImportError\b|Cannot find (?:module|package)|ERR_MODULE_NOT_FOUND"
-    r"|ERR_REQUIRE_ESM|ERR_UNSUPPORTED_DIR_IMPORT|ERR_PACKAGE_PATH_NOT_EXPORTED|^\s*SyntaxError:"
-    r"|\bNoClassDefFoundError\b|\bClassNotFoundException\b|\bUnsupportedClassVersionError\b"
-    r"|error while loading shared libraries|version `GLIBC\w*_|symbol lookup error"
-    r"|Error loading shared library|Error relocating |\bDllNotFoundException\b|no main manifest"
-    r"|does not provide an export named|is not a constructor|cannot import name"
-    # A class or module that has lost a part; None and plain values are the server's own mistake.
-    r"|AttributeError: (?:module|type object) '[\w.]{1,100}' has no attribute"
-    r"|AttributeError: '(?!NoneType|str|int|float|bool|list|dict|tuple|set|bytes)\w{1,100}' object"
-    r" has no attribute"
-)
 _MEND = {
     "": "Mend the image: a package is missing, too new or too old, or made for another system; "
     "the last lines name it.",
@@ -133,35 +87,6 @@ _MEND = {
     "run their scripts with --install-scripts.",
 }
 """What the image was made of -> the way out of a crash at import."""
-_NETWORK = re.compile(
-    r"\bENOTFOUND\b|\bEAI_AGAIN\b|\bECONNREFUSED\b|\bECONNRESET\b|\bETIMEDOUT\b|\bENETUNREACH\b"
-    r"|network is unreachable|name or service not known|name resolution|no such host"
-    r"|getaddrinfo|could not resolve|failed to resolve|fetch failed|socket hang up"
-    r"|connection refused|connection reset|connection timed out|ConnectError"
-    r"|connect(?:ion)? (?:attempts? )?failed"
-    r"|ConnectionError|SSLError|SSLEOFError|certificate verify failed|self[- ]signed certificate"
-    r"|TLS handshake|x509:|failed to (?:connect|download|fetch)|could not connect|unable to connect"
-    r"|Max retries exceeded|dns error|i/o timeout",
-    re.IGNORECASE,
-)
-_LISTENS = re.compile(
-    r"\b(?:listening|running|started|serving|available)\b.{0,60}(?:\bport\b|https?://|:\d{2,5}\b)",
-    re.IGNORECASE,
-)
-_ASKS_STDIO = re.compile(r"--stdio\b|--transport[= ]stdio\b|\bstdio (?:mode|transport|flag)\b")
-_ITS_OWN = "JSON that is no message of MCP"
-_PROTOCOLS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"Content-Length: ?\d"), "the framing of the Language Server Protocol"),
-    (re.compile(r"HTTP/\d"), "HTTP on its standard output"),
-    (re.compile(r"\s{0,20}<(?:!doctype|html|\?xml|[a-z]{1,20}[ >])", re.IGNORECASE), "markup"),
-    (re.compile(r"SSH-\d"), "SSH"),
-    (re.compile(r"\\x16\\x03"), "TLS"),
-    (re.compile(r"220[ -]"), "SMTP or FTP"),
-    (re.compile(r"\+OK\b|\* OK\b"), "a mail protocol"),
-    (re.compile(r"RFB \d"), "VNC"),
-    (re.compile(r"\s{0,20}[{\[]"), _ITS_OWN),
-)
-"""How another protocol begins -> its name."""
 _ENDED = frozenset({SessionEnd.EXITED, SessionEnd.STUCK_WRITE, SessionEnd.BUDGET})
 
 
@@ -182,7 +107,7 @@ def _engine(seen: Seen, text: str, _: Sequence[Needed]) -> Failure | None:
     machine = ARCHITECTURES.get(seen.machine, seen.machine)
     other = seen.image_architecture not in {"", seen.machine, machine} and bool(seen.machine)
     words = f"{seen.detail}\n{text}"
-    if _EXEC_FORMAT.search(words) or (other and (seen.end is None or not text.strip())):
+    if symptoms.EXEC_FORMAT.search(words) or (other and (seen.end is None or not text.strip())):
         of = f" (the image is for {seen.image_architecture}, the engine is {seen.machine})"
         return Failure(
             StartReason.ARCHITECTURE,
@@ -190,7 +115,7 @@ def _engine(seen: Seen, text: str, _: Sequence[Needed]) -> Failure | None:
             f"Build it for {machine or 'the engine'} with `docker buildx build --platform`, or "
             "scan it where its processor is.",
         )
-    if seen.end is None or (seen.exit_code in {126, 127} and _NO_PROGRAM.search(text)):
+    if seen.end is None or (seen.exit_code in {126, 127} and symptoms.NO_PROGRAM.search(text)):
         return Failure(
             StartReason.NOT_RUNNABLE,
             "The engine could not start the server"
@@ -214,7 +139,7 @@ def _credentials(seen: Seen, _text: str, _needed: Sequence[Needed]) -> Failure |
 
 def _memory(seen: Seen, text: str, _: Sequence[Needed]) -> Failure | None:
     killed = seen.end is SessionEnd.EXITED and seen.exit_code == KILLED
-    if not (seen.oom_killed or killed or _MEMORY.search(text)):
+    if not (seen.oom_killed or killed or symptoms.MEMORY.search(text)):
         return None
     under = f" under its limit of {seen.memory // 2**20} MiB" if seen.memory else ""
     return Failure(
@@ -249,22 +174,22 @@ def _ended(seen: Seen, text: str, _: Sequence[Needed]) -> Failure | None:
     """What a server says that has ended."""
     if seen.end is not SessionEnd.EXITED:
         return None
-    if _IMPORT.search(text):
+    if symptoms.IMPORT.search(text):
         return Failure(
             StartReason.CRASHED_AT_IMPORT,
             f"The server crashed while it loaded its own code, with code {seen.exit_code}",
             _MEND.get(seen.source, _MEND[""]),
         )
-    lines = [line for line in text.splitlines() if _FOLDER.search(line)]
+    lines = [line for line in text.splitlines() if symptoms.FOLDER.search(line)]
     if lines:
-        path = next((match[1] for line in lines if (match := _ABSOLUTE.search(line))), "")
+        path = next((match[1] for line in lines if (match := symptoms.ABSOLUTE.search(line))), "")
         return Failure(
             StartReason.NEEDS_WRITABLE_FOLDER,
             "The server wants to write where it may not" + (f": {path}" if path else ""),
             "Have it write to /tmp or declare the folder as a VOLUME in its Dockerfile, which "
             "gives it an empty one in memory.",
         )
-    if _NETWORK.search(text) or (seen.exit_code and seen.hosts and not text.strip()):
+    if symptoms.NETWORK.search(text) or (seen.exit_code and seen.hosts and not text.strip()):
         hosts = ", ".join(seen.hosts[:3])
         return Failure(
             StartReason.NEEDS_NETWORK,
@@ -278,8 +203,8 @@ def _ended(seen: Seen, text: str, _: Sequence[Needed]) -> Failure | None:
 
 def _spoke(seen: Seen, text: str, _: Sequence[Needed]) -> Failure | None:
     """What came over the transport that was no MCP, or came over another one."""
-    told = next((name for start, name in _PROTOCOLS if start.match(seen.stdout)), "")
-    if seen.end is SessionEnd.EXITED and told == _ITS_OWN:
+    told = next((name for start, name in symptoms.PROTOCOLS if start.match(seen.stdout)), "")
+    if seen.end is SessionEnd.EXITED and told == symptoms.ITS_OWN:
         told = ""  # a line of a log, rather
     if seen.end is SessionEnd.REFUSED and not seen.stdout:
         return Failure(
@@ -296,7 +221,7 @@ def _spoke(seen: Seen, text: str, _: Sequence[Needed]) -> Failure | None:
         )
     if seen.ports and seen.end is not SessionEnd.EXITED:
         return _listens(seen)
-    if _ASKS_STDIO.search(text) and seen.end is not None:
+    if symptoms.ASKS_STDIO.search(text) and seen.end is not None:
         return Failure(
             StartReason.WRONG_TRANSPORT,
             "The server does not speak over its standard streams as it was started",
@@ -353,7 +278,7 @@ def _silent(seen: Seen, text: str) -> Failure:
             f"The server exited with code {seen.exit_code} before it answered",
             "Give it what it lacks with --env or arguments after `--`; its last words tell.",
         )
-    if _LISTENS.search(text):
+    if symptoms.LISTENS.search(text):
         return Failure(
             StartReason.WRONG_TRANSPORT,
             "The server says that it listens on a port, and nothing was found there",
@@ -391,7 +316,7 @@ def may_lack_a_resource(failure: Failure, seen: Seen) -> bool:
     if seen.end not in {SessionEnd.EXITED, None}:
         return False
     if failure.reason is StartReason.MISSING_SETTING:
-        return any(_FOLDER.search(line) for line in needs.readable(seen.stderr))
+        return any(symptoms.FOLDER.search(line) for line in needs.readable(seen.stderr))
     return failure.reason in _RELAXED
 
 
