@@ -81,4 +81,6 @@ def _variable(file: File, node: Node) -> tuple[list[Needed], list[Danger]]:
     value = file.text(body.get("value") or body.get("example"), "'value'")
     if not name:
         return [], []
-    return values.variable(file, name, value or None, 0)
+    # A catalogue lists what may be set; what has to be is among the secrets.
+    known = Needed(name, Where.ENVIRONMENT, values.kind(name), file.path, required=bool(value))
+    return values.variable(file, name, value or None, 0, needed=known)

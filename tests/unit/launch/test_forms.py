@@ -196,7 +196,7 @@ def test_labels_of_an_image(tmp_path: Path):
     assert needs(one) == {
         "WEATHER_API_KEY": (ENV, "secret", True, ""),
         "WEATHER_UNITS": (ENV, "text", True, "us"),
-        "WEATHER_CITY": (ENV, "text", True, ""),
+        "WEATHER_CITY": (ENV, "text", False, ""),
     }
 
 
