@@ -299,3 +299,57 @@ def test_no_buildx(store: ImageStore, folder: Path, tmp_path: Path, said: str):
 def test_no_docker_command(store: ImageStore, folder: Path, tmp_path: Path):
     with pytest.raises(EngineUnavailable, match="docker command"):
         build(store, folder, environment={"PATH": str(tmp_path)})
+
+
+# --- what a build hands over ----------------------------------------------------------------------
+
+
+def export(store: ImageStore, folder: Path) -> dict[str, bytes]:
+    return store.export(
+        folder,
+        stage="given",
+        anew="made",
+        network="none",
+        timeout=120,
+        environment=os.environ,
+    )
+
+
+STAGES = """\
+FROM {base} AS made
+RUN mkdir /out && {command}
+FROM scratch AS given
+COPY --from=made /out/ /
+"""
+
+
+def test_files_of_a_stage_are_handed_over_and_made_anew(store: ImageStore, folder: Path):
+    command = (
+        "cat /proc/sys/kernel/random/uuid >/out/id && mkdir /out/d && ln -s /etc/passwd /out/l"
+    )
+    (folder / "Dockerfile").write_text(STAGES.format(base=BASE, command=command))
+    first, second = export(store, folder), export(store, folder)
+    assert set(first) == set(second) == {"id"}
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("head -c 40000000 /dev/zero >/out/x", "larger than"),
+        ("for n in $(seq 70); do echo >/out/$n; done", "too many files"),
+        ("false", "could not be built"),
+    ],
+)
+def test_what_is_handed_over_is_bounded(store: ImageStore, folder: Path, command: str, said: str):
+    (folder / "Dockerfile").write_text(STAGES.format(base=BASE, command=command))
+    with pytest.raises(BuildFailed, match=said):
+        export(store, folder)
+
+
+def test_a_context_is_packed_as_it_is_sent(folder: Path):
+    packed = ImageStore.packed(folder, 2**20)
+    assert packed is not None
+    with tarfile.open(fileobj=io.BytesIO(b"".join(packed))) as archive:
+        assert set(archive.getnames()) == {"Dockerfile", "server"}
+    assert ImageStore.packed(folder, 2_000) is None

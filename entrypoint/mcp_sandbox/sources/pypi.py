@@ -224,5 +224,6 @@ def _refused(asked: str, name: str, version: str, log: str) -> SandboxError:
             detail=detail,
         )
     else:
-        why = f"is not there; the newest are {', '.join(known[-5:])[:200]}"
+        newest = ", ".join(known[-5:])[:200]
+        why = f"is not there for this platform; the newest that are: {newest}"
     return SourceUnusable(f"Version {version} of {name} {why}.", detail=detail)

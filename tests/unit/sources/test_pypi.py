@@ -183,8 +183,8 @@ OTHER_PYTHON = "ERROR: Ignored the following versions that require a different p
     ("log", "said", "code"),
     [
         (missing("a-server==1.0"), "There is no package 'a-server'", 2),
-        (missing("a-server==1.0", "0.1, 0.9"), "Version 1.0 of a-server is not there; the newest "
-         "are 0.1, 0.9.", 2),
+        (missing("a-server==1.0", "0.1, 0.9"), "Version 1.0 of a-server is not there for this "
+         "platform; the newest that are: 0.1, 0.9.", 2),
         (missing("a-server[x]==1.0", "1.0"), "has no archive for this platform", 2),
         (OTHER_PYTHON + "\n" + missing("a-server==1.0"), "is not for the Python of the image", 2),
         (missing("torch>=9 (from a-server)"), "it needs torch>=9, which is not to be had", 2),
@@ -194,7 +194,7 @@ OTHER_PYTHON = "ERROR: Ignored the following versions that require a different p
         ("WARNING: Retrying (Retry(total=4)) after\n" + missing("a-server==1.0"),
          "The package index could not be asked", 3),
         (missing("a-server==1.0") + "--- again, with what has to be built first\n"
-         + missing("a-server==1.0", "0.5"), "the newest are 0.5", 2),
+         + missing("a-server==1.0", "0.5"), "that are: 0.5", 2),
     ],
 )  # fmt: skip
 def test_what_pip_refuses_is_one_sentence(log: str, said: str, code: int):
