@@ -7,7 +7,7 @@ import unicodedata
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -88,7 +88,6 @@ LINES = st.lists(st.one_of(INJECTED, TEXT, st.sampled_from(["\r", "\n", "\r\n"])
 )
 
 
-@settings(deadline=None)
 @given(LINES)
 def test_no_line_of_a_log_is_a_command(text: str):
     line = escape.workflow_line(text)
@@ -97,7 +96,6 @@ def test_no_line_of_a_log_is_a_command(text: str):
     assert escape.workflow_line(line, limit=10**6) == line
 
 
-@settings(deadline=None)
 @given(LINES)
 def test_what_a_command_of_ours_carries_stays_inside_it(text: str):
     written = f"::error title={escape.command_property(text)},line=3::{escape.command_data(text)}"
@@ -107,7 +105,6 @@ def test_what_a_command_of_ours_carries_stays_inside_it(text: str):
     assert unbroken(command.data) == unbroken(escape.terminal(text, lines=True))
 
 
-@settings(deadline=None)
 @given(INJECTED)
 def test_the_runner_would_take_it_for_a_command(text: str):
     """The port of its grammar sees what the escape is for."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_sandbox import pipeline
@@ -301,7 +301,6 @@ TEXTS = st.lists(
 OURS = {"group", "endgroup", "stop-commands", "error", "warning", "notice"}
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_nothing_a_server_says_is_a_command(texts: list[str]):
     paper = io.StringIO()
@@ -372,7 +371,6 @@ def test_a_phase_prints_each_call_once_and_not_without_end():
 # --- the runner's files ---------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(files.OUTPUTS)), st.text(max_size=60)))
 def test_an_output_is_read_back_as_it_was(tmp_path_factory, values: dict[str, str]):
     path = tmp_path_factory.mktemp("runner") / "output"

@@ -178,7 +178,7 @@ LOCKS = st.builds(
 
 
 @given(LOCKS)
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_any_lock_reads_back(lock: Lock):
     data = file.dump(lock)
     read = file.load(data, NAME)
@@ -187,7 +187,7 @@ def test_any_lock_reads_back(lock: Lock):
 
 
 @given(LOCKS)
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=30)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=30)
 def test_any_lock_fits_the_schema(lock: Lock):
     document = json.loads(file.dump(lock).decode("utf-8"))
     jsonschema_rs.validator_for(shape.schema()).validate(document)
@@ -285,7 +285,6 @@ def test_hostile_text_is_bounded_in_what_is_said():
 
 
 @given(st.data())
-@settings(deadline=None)
 def test_damage_anywhere_is_told_or_harmless(data: st.DataObject):
     good = file.dump(LOCK)
     start = data.draw(st.integers(0, len(good)))

@@ -129,14 +129,14 @@ MADE = st.lists(PIECES | st.text(max_size=3), max_size=12).map("".join)
 
 
 @given(MADE)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_texts_are_normalised_once_for_all(value: str):
     once = text(value)
     assert text(once) == once
 
 
 @given(MADE)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_paths_are_normalised_once_for_all(value: str):
     once = path(f"/{value}")
     assert path(once) == once

@@ -155,7 +155,7 @@ VALUES = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.dictionaries(KEYS, VALUES, max_size=4), max_size=5))
 def test_the_lines_are_those_of_the_keys(found: list[dict[str, str]]):
     text = ""

@@ -134,7 +134,7 @@ def test_a_folder_that_is_none_or_holds_nothing_is_refused(tmp_path: Path):
         assert str(tmp_path / name) in caught.value.what
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=4))
 def test_a_name_means_the_same_everywhere(parts: list[str]):
     name = safe(parts)

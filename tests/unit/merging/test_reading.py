@@ -82,7 +82,7 @@ def test_hostile_text_is_read_as_the_reader_of_reports_does(tmp_path: Path, text
     assert found.missing == (reading._cut(whole.coverage.missing[0]),)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(max_size=200), st.text(max_size=200))
 def test_no_text_moves_what_is_read(tmp_path_factory: pytest.TempPathFactory, one: str, two: str):
     report = replace(hostile_report(one or "x"), error=two, verdict=Verdict.PASS)

@@ -66,7 +66,7 @@ def cut(data: bytes, sizes: Iterator[int]) -> Iterator[bytes]:
         at += size
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     at=st.integers(-200, 200),
     blocks=st.integers(1, 3),

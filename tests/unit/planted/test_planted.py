@@ -223,7 +223,7 @@ def test_a_path_that_is_not_absolute_is_refused(path: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     place=st.sampled_from(PLACES),
     before=st.binary(max_size=40),
@@ -269,7 +269,7 @@ def test_the_encoding_is_named(encoding: str, name: str) -> None:
 
 
 @given(st.binary(max_size=2_000))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_nothing_is_found_in_random_data(data: bytes) -> None:
     assert MATCHER.find(data) == ()
     for encode in (gzip.compress, base64.b64encode, base64.b32encode):
@@ -337,7 +337,7 @@ def test_clean_text_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     place=st.sampled_from(PLACES),
     before=st.text(st.characters(exclude_categories=("Cs",)), max_size=30),

@@ -11,7 +11,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mcp_sandbox.model import ItemKind
@@ -262,7 +262,7 @@ SCHEMAS = st.recursive(
 
 
 @given(st.dictionaries(NAMES, SCHEMAS, max_size=4))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 def test_every_satisfiable_schema_gets_a_valid_call(properties: dict[str, Any]) -> None:
     schema = {"type": "object", "properties": properties, "required": sorted(properties)}
     made = of(schema)
@@ -291,7 +291,7 @@ JUNK = st.recursive(
 
 @given(JUNK, JUNK)
 @example({"required": [[], {}, None]}, None)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_junk_never_raises(schema: Any, description: Any) -> None:
     item = {"name": "t", "description": description, "inputSchema": schema}
     for made in (for_tool(item, TOLD), for_prompt({"name": "p", "arguments": schema}, TOLD)):
