@@ -126,6 +126,8 @@ _PATH_WORDS = frozenset(("path", "paths", "pathname", "filepath"))
 _FOLDER_WORDS = frozenset(
     ("directory", "dir", "folder", "cwd", "workdir", "workspace", "dirname", "directories")
 )
+_LOOKING = frozenset(("search", "list", "ls", "tree", "find", "glob", "grep", "scan", "browse"))
+"""A tool named so looks through a folder: its ``path`` is one, unless a file is spoken of."""
 _FILE_SUFFIX_WORDS = frozenset(("name", "names", "path", "paths", "file"))
 
 _NUMBERS: tuple[tuple[frozenset[str], int], ...] = (
@@ -191,8 +193,10 @@ def _place(parts: tuple[str, ...], about: frozenset[str], context: Context) -> G
     if not (is_folder or is_file or is_path):
         return None
     if not is_folder and not is_file:
-        around = about | frozenset(words(context.tool))
-        is_folder = bool(around & (_FOLDER_WORDS | {"tree"})) and "file" not in around
+        tool = frozenset(words(context.tool))
+        around = about | tool
+        speaks = around & (_FOLDER_WORDS | {"tree"}) or tool & _LOOKING
+        is_folder = bool(speaks) and "file" not in around
     if is_folder:
         folders = (SCRATCH,) if context.absolute else (*context.directories, SCRATCH)
         return Guess((Hint.DIRECTORY, Hint.PATH), folders[0])
