@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mcp_sandbox.baseline import file, shape, strict
@@ -178,7 +178,6 @@ LOCKS = st.builds(
 
 
 @given(LOCKS)
-@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_any_lock_reads_back(lock: Lock):
     data = file.dump(lock)
     read = file.load(data, NAME)
@@ -187,7 +186,7 @@ def test_any_lock_reads_back(lock: Lock):
 
 
 @given(LOCKS)
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=30)
+@settings(max_examples=30)
 def test_any_lock_fits_the_schema(lock: Lock):
     document = json.loads(file.dump(lock).decode("utf-8"))
     jsonschema_rs.validator_for(shape.schema()).validate(document)
