@@ -91,6 +91,11 @@ def test_a_server_that_wants_a_token_is_inconclusive_and_says_the_way_out(scans:
     assert [one["accepted"] for one in facts["invented"]] == [True, True]
     assert "https://login.example" in facts["elsewhere"]
     rules = {one["rule"] for one in done.report["findings"]}
+    for one in found(done, "token-not-checked"):
+        for place in one["seen"]:
+            name, _, line = place.rpartition(":")
+            assert len((done.folder / name).read_text().splitlines()) >= int(line)
+        assert len(one["seen"]) == 2
     assert {
         "oauth-broad-scope",
         "oauth-insecure-url",
@@ -110,4 +115,5 @@ def test_with_a_token_it_is_tested(scans: dict[str, Done]):
     assert facts["status"] == 401
     assert [one["accepted"] for one in facts["invented"]] == [False, False]
     assert found(scans["token"], "token-not-checked") == []
-    assert b"let-me-in" not in (scans["token"].folder / "report.json").read_bytes()
+    for path in scans["token"].folder.rglob("*"):
+        assert path.is_dir() or b"let-me-in" not in path.read_bytes(), path

@@ -46,19 +46,21 @@ def wanting(**changes: Any) -> Observations:
         status=401,
         challenge=f'Bearer resource_metadata="{OWN}{RESOURCE}"',
         metadata_url=f"{OWN}{RESOURCE}",
-        resource=(Document(RESOURCE, 200, fields=PROTECTED),),
-        servers=(Document(SERVER, 200, fields=ISSUER),),
-        invented=(Invented("random", 401, False), Invented("unsigned", 401, False)),
+        resource=(Document(RESOURCE, 200, fields=PROTECTED, line=5),),
+        servers=(Document(SERVER, 200, fields=ISSUER, line=8),),
+        invented=(Invented("random", 401, False, 10), Invented("unsigned", 401, False, 12)),
+        line=2,
+        evidence="6-around-oauth",
     )
     return observed(oauth=replace(facts, **changes))
 
 
 def resource(**fields: Any) -> Observations:
-    return wanting(resource=(Document(RESOURCE, 200, fields=PROTECTED | fields),))
+    return wanting(resource=(Document(RESOURCE, 200, fields=PROTECTED | fields, line=5),))
 
 
 def server(about: str = "", **fields: Any) -> Observations:
-    return wanting(servers=(Document(SERVER, 200, "", about, ISSUER | fields),))
+    return wanting(servers=(Document(SERVER, 200, "", about, ISSUER | fields, 8),))
 
 
 # --- transports -----------------------------------------------------------------------------------

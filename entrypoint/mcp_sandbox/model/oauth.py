@@ -21,6 +21,8 @@ class Document:
     fields: dict[str, Any] = field(default_factory=dict)
     """Those members that RFC 9728 and RFC 8414 name: texts of at most 2,048 characters, and lists
     of at most 64 of them."""
+    line: int = 0
+    """Line of the answer in the evidence file."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Invented:
     status: int
     accepted: bool
     """It was answered in MCP."""
+    line: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,10 @@ class OAuthFacts:
     elsewhere: tuple[str, ...] = ()
     """URLs that were named and lie on another origin: recorded, never fetched."""
     invented: tuple[Invented, ...] = ()
+    line: int = 0
+    """Line of the answer to the opening request without a token."""
+    evidence: str = ""
+    """Name of its file: ``evidence/NAME.jsonl``."""
 
     @property
     def locked(self) -> bool:

@@ -137,6 +137,28 @@ class Tools:
             raise Stopped
 
 
+HEADER_GIVEN = b"<http-header>"
+ENOUGH = 16
+"""Bytes by which a value that was cut is still recognised."""
+
+
+def _without_secrets(record: Record, settings: Settings) -> Record:
+    """``record``, which is not shown the values of the headers that the user gave."""
+    values = [value.encode() for _, value in settings.headers]
+    if not values:
+        return record
+
+    def masked(direction: str, data: bytes) -> None:
+        for value in values:
+            data = data.replace(value, HEADER_GIVEN)
+            at = data.find(value[:ENOUGH]) if len(value) > ENOUGH else -1
+            if at >= 0:
+                data = data[:at] + HEADER_GIVEN
+        record(direction, data)
+
+    return masked
+
+
 class Running:
     """One started server and the prober that talks to it."""
 
@@ -188,7 +210,7 @@ class Running:
             plan,
             find=matcher.find,
             mask=matcher.mask,
-            record=tools.record_for(name),
+            record=_without_secrets(tools.record_for(name), settings),
             progress=tools.observer.doing,
         )
 
@@ -256,14 +278,17 @@ class Running:
         )
 
     def oauth(self, place: Place) -> OAuthFacts:
-        """Read what the server says of who may call it at a place."""
-        return oauth.read(
+        """Read what the server says of who may call it at a place; evidence of its own."""
+        name = f"{self.name}-oauth"
+        facts = oauth.read(
             place,
             self._server.dial,
             self.plan.identity,
             mask=self._tools.matcher.mask,
+            record=self._tools.record_for(name),
             deadline=time.monotonic() + oauth.READING,
         )
+        return replace(facts, evidence=name)
 
     def strangers(self, place: Place, seconds: float) -> HttpChecks:
         """Ask at a place what only HTTP can be asked; so many seconds at the most.
@@ -279,7 +304,7 @@ class Running:
             self._server.dial,
             until=time.monotonic() + min(seconds, questions.ASKING),
             mask=self._tools.matcher.mask,
-            record=self._tools.record_for(name),
+            record=_without_secrets(self._tools.record_for(name), self._tools.settings),
         )
         listeners = {(one.address, one.port) for one in self._server.listeners()}
         shown = sorted(f"[{at}]:{port}" if ":" in at else f"{at}:{port}" for at, port in listeners)

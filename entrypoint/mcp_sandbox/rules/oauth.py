@@ -48,6 +48,18 @@ def _parts(url: str) -> SplitResult | None:
     return parts
 
 
+def _shown(facts: OAuthFacts, *lines: int) -> tuple[str, ...]:
+    """Lines of the evidence, as a hit names them."""
+    found = dict.fromkeys(line for line in lines if line)
+    return tuple(f"{facts.evidence}.jsonl:{line}" for line in found) if facts.evidence else ()
+
+
+def _read(facts: OAuthFacts) -> tuple[str, ...]:
+    """Where the challenge and the documents stand."""
+    documents = (_usable(facts.resource), _usable(facts.servers))
+    return _shown(facts, facts.line, *(one.line for one in documents if one is not None))
+
+
 def _texts(value: Json) -> list[str]:
     return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
@@ -93,6 +105,7 @@ def token_not_checked(context: Context) -> Iterator[Hit]:
                 fact=tried.token,
                 message=f"At port {facts.port}, {quote(facts.path, 80)}, a request without a token "
                 f"is answered with status {facts.status}, and one with {what} in MCP.",
+                lines=_shown(facts, facts.line, tried.line),
             )
 
 
@@ -114,12 +127,15 @@ def token_not_checked(context: Context) -> Iterator[Hit]:
 def oauth_hostile_url(context: Context) -> Iterator[Hit]:
     """URLs that do more than name a place."""
     facts = _facts(context)
-    for name, url in _named(facts) if facts else ():
+    if facts is None:
+        return
+    for name, url in _named(facts):
         if why := _hostile(url):
             yield Hit(
                 subject="server",
                 fact=f"{name} {why}",
                 message=f"`{name}` {why}: “{quote(url, 160)}”.",
+                lines=_read(facts),
             )
 
 
@@ -149,12 +165,15 @@ def _hostile(url: str) -> str:
 def oauth_insecure_url(context: Context) -> Iterator[Hit]:
     """Cleartext and malformed places."""
     facts = _facts(context)
-    for name, url in _named(facts) if facts else ():
+    if facts is None:
+        return
+    for name, url in _named(facts):
         if not _hostile(url) and (why := _insecure(name, url)):
             yield Hit(
                 subject="server",
                 fact=f"{name} {why}",
                 message=f"`{name}` {why}: “{quote(url, 160)}”.",
+                lines=_read(facts),
             )
 
 
@@ -190,7 +209,7 @@ def oauth_without_pkce(context: Context) -> Iterator[Hit]:
     """Metadata without S256."""
     facts = _facts(context)
     server = _usable(facts.servers) if facts else None
-    if server is None:
+    if facts is None or server is None:
         return
     grants = server.fields.get("grant_types_supported")
     if isinstance(grants, list) and "authorization_code" not in grants:
@@ -202,6 +221,7 @@ def oauth_without_pkce(context: Context) -> Iterator[Hit]:
             subject="server",
             fact="pkce",
             message=f"{quote(server.path, 120)} {named} in `code_challenge_methods_supported`.",
+            lines=_shown(facts, server.line),
         )
 
 
@@ -229,7 +249,8 @@ def oauth_issuer_mismatch(context: Context) -> Iterator[Hit]:
     issuer = server.fields.get("issuer")
     if not isinstance(issuer, str) or not issuer:
         message = f"{quote(server.path, 120)} names no `issuer`."
-        yield Hit(subject="server", fact="no issuer", message=message)
+        shown = _shown(facts, server.line)
+        yield Hit(subject="server", fact="no issuer", message=message, lines=shown)
         return
     resource = _usable(facts.resource)
     named = _texts(resource.fields.get("authorization_servers")) if resource else []
@@ -243,6 +264,7 @@ def oauth_issuer_mismatch(context: Context) -> Iterator[Hit]:
         message=f"The issuer is “{quote(issuer, 120)}”; asked for was "
         f"“{quote(' or '.join(wanted), 160)}”.",
         class_=N if slash else None,
+        lines=_read(facts),
     )
 
 
@@ -271,7 +293,12 @@ def oauth_resource_mismatch(context: Context) -> Iterator[Hit]:
     resource = document.fields.get("resource")
     if why := _mismatch(resource, facts):
         shown = f": “{quote(resource, 160)}”" if isinstance(resource, str) and resource else ""
-        yield Hit(subject="server", fact=why, message=f"`resource` {why}{shown}.")
+        yield Hit(
+            subject="server",
+            fact=why,
+            message=f"`resource` {why}{shown}.",
+            lines=_shown(facts, document.line),
+        )
 
 
 def _mismatch(resource: Json, facts: OAuthFacts) -> str:
@@ -312,7 +339,9 @@ def oauth_undiscoverable(context: Context) -> Iterator[Hit]:
     if facts is None or not facts.locked:
         return
     for fact, message in _silences(facts):
-        yield Hit(subject="server", fact=fact, message=message)
+        asked = (one.line for one in facts.resource)
+        shown = _shown(facts, facts.line, *(asked if fact == "metadata" else ()))
+        yield Hit(subject="server", fact=fact, message=message, lines=shown)
 
 
 def _silences(facts: OAuthFacts) -> Iterator[tuple[str, str]]:
@@ -356,4 +385,5 @@ def oauth_broad_scope(context: Context) -> Iterator[Hit]:
             fact=" ".join(broad),
             message=f"Scopes that grant everything: {quote(', '.join(broad), 160)}.",
             confidence=Confidence.MEDIUM,
+            lines=_read(facts),
         )

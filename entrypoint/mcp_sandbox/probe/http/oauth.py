@@ -14,11 +14,12 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from mcp_sandbox.model import Dial, Era, Identity, Json, OAuthFacts, Place, Transport
 from mcp_sandbox.model.oauth import Document, Invented
+from mcp_sandbox.probe.conversation import Record
 from mcp_sandbox.probe.http import reading
 from mcp_sandbox.probe.http.detect import opening
 from mcp_sandbox.probe.http.events import TooManyFields
@@ -55,18 +56,28 @@ _FIELDS = frozenset(
 )
 _PARAMETER = re.compile(r"\b(resource_metadata|scope)\s{0,8}=\s{0,8}(?:\"([^\"]*)\"|([^\s,\"]+))")
 
+MAX_EVIDENCE = 4096
+
 Mask = Callable[[str], str]
 T = TypeVar("T")
 
 
 def read(
-    place: Place, dial: Dial, identity: Identity, *, mask: Mask, deadline: float
+    place: Place,
+    dial: Dial,
+    identity: Identity,
+    *,
+    mask: Mask,
+    record: Record,
+    deadline: float,
 ) -> OAuthFacts:
     """Ask, and keep what was answered. ``mask`` hides planted secrets in text that is kept.
 
+    ``record`` takes every request and every answer, at most 4 KiB of each.
+
     Never raises for anything the peer does.
     """
-    asker = _Asker(place, dial, mask, deadline)
+    asker = _Asker(place, dial, mask, record, deadline)
     alone = asker.opened(identity)
     challenge = alone.challenge
     named = {match[1]: match[2] or match[3] or "" for match in _PARAMETER.finditer(challenge)}
@@ -91,6 +102,7 @@ def read(
         resource=resource,
         servers=servers,
         elsewhere=tuple(map(mask, asker.elsewhere)),
+        line=alone.line,
         invented=tuple(_tried(asker, identity)) if alone.status in REFUSALS else (),
     )
 
@@ -101,7 +113,7 @@ def _tried(asker: _Asker, identity: Identity) -> Iterable[Invented]:
     unsigned = f"{_part({'alg': 'none', 'typ': 'JWT'})}.{_part(claims)}."
     for kind, token in (("random", "bm9ib2R5LWlzc3VlZC10aGlz"), ("unsigned", unsigned)):
         brought = asker.opened(identity, (("Authorization", f"Bearer {token}"),))
-        yield Invented(kind, brought.status, brought.answered)
+        yield Invented(kind, brought.status, brought.answered, brought.line)
 
 
 def _part(value: Json) -> str:
@@ -144,6 +156,7 @@ class _Opened:
     challenge: str = ""
     answered: bool = False
     """In MCP."""
+    line: int = 0
 
 
 @dataclass
@@ -153,9 +166,11 @@ class _Asker:
     place: Place
     dial: Dial
     mask: Mask
+    record: Record
     deadline: float
 
     def __post_init__(self) -> None:
+        self.lines = 0
         self.elsewhere: dict[str, None] = {}
 
     def here(self, url: str) -> str:
@@ -209,7 +224,7 @@ class _Asker:
                 accept = ("Accept", "text/event-stream")
                 request = Request("GET", self.place.path, (*self._headers(), accept, *headers))
             try:
-                brought = self._asked(request, judge)
+                brought = replace(self._asked(request, judge), line=self.lines)
             except _FAILURES:
                 return _Opened()
             if brought.answered or brought.status in REFUSALS:
@@ -235,7 +250,8 @@ class _Asker:
             (*self._headers(), ("Accept", "application/json"), ("Accept-Encoding", "identity")),
         )
         try:
-            return self._asked(request, lambda *got: self._judged(target, about, *got))
+            made = self._asked(request, lambda *got: self._judged(target, about, *got))
+            return replace(made, line=self.lines)
         except _FAILURES as error:
             return Document(target, problem=str(error)[:200] or "no answer in time", about=about)
 
@@ -262,6 +278,7 @@ class _Asker:
             found = json.loads(body)
         except (ValueError, RecursionError):
             found = None
+        self._note("in", bytes(body))
         if not isinstance(found, dict):
             return Document(target, 200, "no JSON object", about)
         return Document(target, 200, "", about, self._kept(found))
@@ -286,10 +303,19 @@ class _Asker:
         if time.monotonic() >= until:
             raise TimeoutError("there was no time to ask")
         exchange = Exchange(self.dial(self.place.port, until))
+        named = "\n".join(f"{name}: {value}" for name, value in request.headers)
+        self._note("out", f"{request.method} {request.path}\n{named}\n\n".encode() + request.body)
         try:
-            return judge(exchange, exchange.ask(request, until), until)
+            head = exchange.ask(request, until)
+            named = "\n".join(f"{name}: {value}" for name, value in head.headers)
+            self._note("in", f"{head.status}\n{named}".encode())
+            return judge(exchange, head, until)
         finally:
             exchange.close()
+
+    def _note(self, direction: str, data: bytes) -> None:
+        self.record(direction, data[:MAX_EVIDENCE])
+        self.lines += 1
 
     def _headers(self) -> Headers:
         return (("Host", f"{self.place.host}:{self.place.port}"),)

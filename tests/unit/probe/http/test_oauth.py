@@ -17,15 +17,20 @@ RESOURCE = "/.well-known/oauth-protected-resource"
 SERVER = "/.well-known/oauth-authorization-server"
 
 
+RECORDED: list[tuple[str, bytes]] = []
+
+
 def read(
     serve: Mode, *, path: str = "/mcp", seconds: float = 20.0, transport: Transport = Transport.HTTP
 ) -> tuple[OAuthFacts, Peer]:
+    RECORDED.clear()
     with Peer(serve) as peer:
         facts = oauth.read(
             Place(transport, peer.port, path),
             SocketConnection,
             IDENTITY,
             mask=lambda text: text.replace("planted", "<masked>"),
+            record=lambda *line: RECORDED.append(line),
             deadline=time.monotonic() + seconds,
         )
     return facts, peer
@@ -78,6 +83,9 @@ def test_the_challenge_leads_to_the_documents():
     assert server.about == server.fields["issuer"] == f"http://localhost:{peer.port}/as"
     assert server.fields["jwks_uri"] == "<masked>"
     assert targets(peer) == ["/here", f"{SERVER}/as"]
+    assert RECORDED[facts.line - 1][1].startswith(b"401\n")
+    assert b'"authorization_servers"' in RECORDED[facts.resource[0].line - 1][1]
+    assert [RECORDED[one.line - 1][1][:4] for one in facts.invented] == [b"401\n"] * 2
 
 
 def test_another_origin_is_noted_and_never_asked():
