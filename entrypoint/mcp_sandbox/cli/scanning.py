@@ -43,7 +43,7 @@ def given(here: click.Context, options: Mapping[str, Any]) -> dict[str, Any]:
     """The same, with what comes after ``--`` and from the environment."""
     values = named(options)
     if isinstance(place := values.get("context"), str):
-        if source_names.is_one(place):
+        if source_names.is_one(place) and "source" not in values:
             values["source"] = values.pop("context")
         else:
             values["context"] = Path(place)
