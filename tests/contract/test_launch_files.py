@@ -24,11 +24,10 @@ pytestmark = pytest.mark.engine
 KEY = "ghp_" + "R7tY1wE6uI0oP4sD8gHc2VdA8fj3kLmQ9zX7"
 START = f"""\
 import os, runpy, sys
-wanted, mode = {{"told": (["serve", "--units", "metric"], "fast"), "kept": (["kept"], "slow")}}[
-    os.environ["STORY"]
-]
-if sys.argv[1:] != wanted:
-    sys.exit(f"usage: serve --units UNITS, not {{sys.argv[1:]}}")
+told = ["serve", "--cache", *sys.argv[3:4], "--units", "metric"], "fast"
+wanted, mode = {{"told": told, "kept": (["kept"], "slow")}}[os.environ["STORY"]]
+if sys.argv[1:] != wanted or (mode == "fast" and not os.path.isdir(sys.argv[3])):
+    sys.exit(f"usage: serve --cache FOLDER --units UNITS, not {{sys.argv[1:]}}")
 if os.environ.get("WEATHER_MODE") != mode:
     sys.exit("WEATHER_MODE is not set")
 if os.path.exists("/host") or {KEY!r} in os.environ.values() or os.environ.get("LD_PRELOAD"):
@@ -48,6 +47,7 @@ SERVER_JSON = {
             "runtimeArguments": [{"type": "named", "name": "--network", "value": "host"}],
             "packageArguments": [
                 {"type": "positional", "value": "serve"},
+                {"type": "named", "name": "--cache", "isRequired": True, "format": "directory"},
                 {"type": "named", "name": "--units", "default": "metric"},
             ],
             "environmentVariables": [{"name": "WEATHER_MODE", "value": "fast"}],
@@ -133,11 +133,14 @@ def test_the_server_gets_the_argument_and_the_setting_of_its_file(scans: dict[st
     done = scans["told"]
     assert done.report["coverage"]["tools"], done.err + shown(done.report)
     assert [one for one in launch(done)["applied"] if one.startswith("server.json")] == [
-        "server.json:4: arguments serve --units metric",
-        "server.json:30: WEATHER_MODE=fast",
+        "server.json:4: arguments serve --cache '<--cache>' --units metric",
+        "server.json:36: WEATHER_MODE=fast",
     ]
-    assert "  started as python3 -B /srv/start.py serve --units metric" in done.out.splitlines()
-    assert "server.json:30: WEATHER_MODE=fast" in (done.folder / "summary.md").read_text()
+    (made,) = [one for one in launch(done)["invented"] if one["name"] == "--cache"]
+    assert made["source"] == "server.json:24"
+    started = f"  started as python3 -B /srv/start.py serve --cache {made['shown']} --units metric"
+    assert started in done.out.splitlines()
+    assert "server.json:36: WEATHER_MODE=fast" in (done.folder / "summary.md").read_text()
 
 
 def test_what_is_dangerous_is_a_finding_on_its_line(scans: dict[str, Done]):
