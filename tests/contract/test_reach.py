@@ -116,4 +116,6 @@ def test_with_a_token_it_is_tested(scans: dict[str, Done]):
     assert [one["accepted"] for one in facts["invented"]] == [False, False]
     assert found(scans["token"], "token-not-checked") == []
     for path in scans["token"].folder.rglob("*"):
-        assert path.is_dir() or b"let-me-in" not in path.read_bytes(), path
+        # The kernel's record has what the server read, as docs/launch.md says.
+        if path.is_file() and path.suffix != ".trace":
+            assert b"let-me-in" not in path.read_bytes(), path
