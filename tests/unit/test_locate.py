@@ -424,3 +424,15 @@ def test_only_so_many_names_are_looked_for(repo: Path):
     names = [f"host-{number}.example" for number in range(200)]
     put(repo, "hosts.py", "\n".join(f"'{name}'" for name in names))
     assert set(mentions(repo, {}, names)) == set(names[:MAX_WANTED])
+
+
+def test_what_was_fetched_is_a_root_whatever_lies_around_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / ".git").mkdir()
+    folder = tmp_path / f"{tree.FETCHED}abc" / "bundle" / "deep"
+    folder.mkdir(parents=True)
+    assert root(folder) == folder.parent
+    assert root(folder.parent) == folder.parent
+    other = tmp_path / "other" / f"{tree.FETCHED}abc" / "bundle"
+    other.mkdir(parents=True)
+    assert root(other) == tmp_path

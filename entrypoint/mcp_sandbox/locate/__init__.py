@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 
 from mcp_sandbox.locate.mentions import mentions
 from mcp_sandbox.locate.search import Hit, by_definition, by_description, by_registration
-from mcp_sandbox.locate.tree import read, root, sources, text
+from mcp_sandbox.locate.tree import FETCHED, read, root, sources, text
 from mcp_sandbox.model import Location
 
 if TYPE_CHECKING:
     from mcp_sandbox.model import Json
 
-__all__ = ["locate", "mentions", "read", "root"]
+__all__ = ["FETCHED", "locate", "mentions", "read", "root"]
 
 MAX_SUBJECTS = 2_000
 

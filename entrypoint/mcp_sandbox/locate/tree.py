@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import tempfile
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -75,14 +76,21 @@ class Source:
         return bisect_right(self._line_ends, offset - 1) + 1
 
 
+FETCHED = "mcp-sandbox-source-"
+"""How a folder in the machine's temporary one begins that holds what was fetched or unpacked."""
+
+
 def root(context: Path) -> Path:
     """The repository that holds ``context``: the nearest folder upwards with a ``.git``.
 
     ``context`` itself when there is none. Paths of locations are relative to it.
     """
     resolved = context.resolve()
+    temporary = Path(tempfile.gettempdir()).resolve()
     for folder in (resolved, *resolved.parents):
-        if (folder / ".git").exists():
+        # Whatever the temporary folder itself lies in, or holds, has nothing to do with it.
+        fetched = folder.parent.parent == temporary and folder.parent.name.startswith(FETCHED)
+        if fetched or (folder / ".git").exists():
             return folder
     return resolved
 

@@ -24,6 +24,7 @@ from mcp_sandbox import background, locate, proc
 from mcp_sandbox.errors import SandboxError
 from mcp_sandbox.image import ImageStore
 from mcp_sandbox.model import ScannerRun, ScannerState
+from mcp_sandbox.pipeline.sourcing import is_bundle
 from mcp_sandbox.scanners import SCANNERS, Job, Scanner, ScannerOptions, Stage, merged
 from mcp_sandbox.settings import ScannerName, Settings
 
@@ -128,6 +129,8 @@ class Scanning:
             path = context / (settings.dockerfile or "Dockerfile")
             with suppress(ValueError):
                 dockerfile = path.resolve().relative_to(checkout).as_posix()
+            if is_bundle(settings):
+                dockerfile = ""
         ours = self.environment
         seen = {name: ours[name] for name in SCANNER_ENVIRONMENT if name in ours}
         return Job(

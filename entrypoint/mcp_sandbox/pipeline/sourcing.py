@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from mcp_sandbox import interrupts
+from mcp_sandbox import interrupts, locate
 from mcp_sandbox.image import ImageStore
 from mcp_sandbox.model import EVIDENCE, ImageFacts, SourceFacts
 from mcp_sandbox.pipeline.results import MAX_TRANSCRIPT, PACKED, Results
@@ -24,7 +24,7 @@ from mcp_sandbox.sources import archive, bundle, checkout, npm, pypi
 from mcp_sandbox.sources.names import Kind, Source, parse
 from mcp_sandbox.sources.recipe import LOCK_STAGE, RESOLVE_STAGE, Recipe, Wishes
 
-PREFIX = "mcp-sandbox-source-"
+PREFIX = locate.FETCHED
 
 
 @contextmanager
@@ -60,6 +60,11 @@ def image(
     raises, ``SourceUnusable`` and ``IndexUnreachable``.
     """
     return _Making(store, settings, environment, parse(settings.source or "")).image(results)
+
+
+def is_bundle(settings: Settings) -> bool:
+    """Whether the files of the run are a bundle's: no Dockerfile among them is the image's."""
+    return settings.source is not None and parse(settings.source).kind is Kind.BUNDLE
 
 
 class _Making:
