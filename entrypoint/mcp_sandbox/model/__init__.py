@@ -49,8 +49,8 @@ EXPIRES_LABEL = "dev.mcp-sandbox.expires"
 """Unix time after which a later run may sweep it."""
 ROLE_LABEL = "dev.mcp-sandbox.role"
 """``built``, ``planted`` (images); ``planted``, ``server``, ``helper``, ``warden``, ``egress``,
-``sidecar`` (containers); ``bundle``, ``channel`` (volumes). A container inherits the labels of its image, so
-only this one tells ours from a user's container of an image that we built."""
+``sidecar`` (containers); ``bundle``, ``channel`` (volumes). A container inherits the labels of its
+image, so only this one tells ours from a user's container of an image that we built."""
 STANDIN_LABEL = "dev.mcp-sandbox.standin"
 """On the development stand-in of the base image, and on all that is built from it."""
 
