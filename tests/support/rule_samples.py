@@ -1004,6 +1004,12 @@ def a_message_that_was_dropped():
     )
 
 
+@hit("hang", N)
+def long_messages_that_wait_for_each_other():
+    stalled = call("type-confusion", _deep(500), status=CallStatus.TIMEOUT, reply="")
+    return called(call(), stalled, stalled, call())
+
+
 @hit("hang", M)
 def a_deep_message_that_stops_the_server():
     stalled = {"status": CallStatus.TIMEOUT, "reply": ""}

@@ -25,8 +25,8 @@ _STALLED = frozenset({CallStatus.TIMEOUT, CallStatus.STUCK_WRITE})
         what="A hostile input got no answer within the call's time while ordinary input does. "
         "When ordinary calls stall or are slow as well, or the tool or the parameter says that it "
         "takes long, it is a note: the sandbox gives no network to wait for. So it is when a "
-        "message too deep or too long to be read in time is passed over and the next one is "
-        "answered.",
+        "message too deep or too long to be worked through in time does not keep the server from "
+        "answering later ones.",
         proof="The call, its time limit run out, and the tool's ordinary calls answered.",
         quiet_when="The call is answered, be it with an error.",
         fix="Bound the work that one call may cause, and give up with an error result.",
@@ -57,7 +57,7 @@ def hang(context: Context) -> Iterator[Hit]:
             message=("The server stopped reading its input" if stopped else "No answer")
             + f" to {named(made.call)}"
             + ("" if answers else "; its ordinary calls are not answered either")
-            + (", which is very deep or long; the next one is answered." if dropped else "."),
+            + (", which is very deep or long; later ones are answered." if dropped else "."),
             class_=N if mild else None,
             confidence=Confidence.LOW if mild else Confidence.MEDIUM,
             session=made.session,
@@ -70,19 +70,20 @@ SLOW = 2_000
 
 
 def _dropped(made: Made) -> bool:
-    """A message too deep or too long was passed over: the server went on with the next one."""
+    """A message too deep or too long was passed over, or cost its time: the server went on.
+
+    Not at the next one, perhaps, which waits behind it and may be as long.
+    """
     calls = made.session.transcript.calls
-    following = calls[made.call.number] if made.call.number < len(calls) else None
     return (
         made.call.status is CallStatus.TIMEOUT
         and _is_unreadable(made.call.arguments)
-        and following is not None
-        and following.status in ANSWERED
+        and any(one.status in ANSWERED for one in calls[made.call.number :])
     )
 
 
 def _is_unreadable(arguments: Json) -> bool:
-    """Nested deeper than JSON readers go, or too long to have been kept."""
+    """Nested deeper than JSON readers go, or longer than what is kept of arguments."""
     if isinstance(arguments, dict) and CUT in arguments:
         return True
     return deeper(arguments, DEEP)
