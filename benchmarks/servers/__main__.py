@@ -77,7 +77,11 @@ def one(server: Listed, state: Path) -> None:
     if shutil.disk_usage(state).free < LEAST_DISK:
         print(f"{server.source}: left out, the disk is nearly full", file=sys.stderr)
         return
-    measured = scanning.scan(server, state)
+    try:
+        measured = scanning.scan(server, state)
+    except scanning.Broken as error:
+        print(f"{server.source}: the scanner did not work: {error}", file=sys.stderr, flush=True)
+        return
     scanning.keep(measured, server, state)
     print(line(measured), file=sys.stderr, flush=True)
 

@@ -19,7 +19,7 @@ from mcp_sandbox.report import json as report_json
 
 CALLS = 300
 """Most calls of a scan: every tool's ordinary ones, and a share of the hostile."""
-PROBING = 60
+PROBING = 150
 """Seconds for them."""
 LIMIT = 600
 """Seconds for a whole scan, the image's build included."""
@@ -63,36 +63,48 @@ def command(server: Listed, out: Path) -> list[str]:
     ]
 
 
+class Broken(Exception):
+    """The scanner itself did not work; what it said."""
+
+
 def scan(server: Listed, state: Path) -> Measured:
-    """Scan it once. Its report is kept beside the figures; the image is removed."""
+    """Scan it once. Its report is kept beside the figures; the image is removed.
+
+    Raises ``Broken`` when there is no report although there was time for it.
+    """
     out = state / "reports" / server.slug
     shutil.rmtree(out, ignore_errors=True)
     out.parent.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
-    with subprocess.Popen(
-        command(server, out), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        late = False
-        try:
-            said, _ = process.communicate(timeout=LIMIT)
-        except subprocess.TimeoutExpired:
-            late = True
-            process.terminate()
-            try:
-                said, _ = process.communicate(timeout=LEAVING)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                said, _ = process.communicate()
+    said, late = _run(command(server, out))
     seconds = round(time.monotonic() - begun, 1)
-    path = out / "report.json"
-    if late or not path.is_file():
-        reason = f"not done in {LIMIT} seconds" if late else "no report"
-        lines = " ".join(said.split())[-500:]
+    lines = " ".join(said.split())[-500:]
+    if late:
+        reason = f"not done in {LIMIT} seconds"
         return Measured(server.source, __version__, commit(), seconds, reason=reason, detail=lines)
+    path = out / "report.json"
+    if not path.is_file():
+        raise Broken(lines)
     report = report_json.load(path.read_bytes())
     if report.observations and report.observations.image:
         remove(report.observations.image.id)
     return measure(report, source=server.source, commit=commit(), seconds=seconds)
+
+
+def _run(command: list[str]) -> tuple[str, bool]:
+    """What it said, and whether it had to be ended."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            return process.communicate(timeout=LIMIT)[0], False
+        except subprocess.TimeoutExpired:
+            process.terminate()
+        try:
+            return process.communicate(timeout=LEAVING)[0], True
+        except subprocess.TimeoutExpired:
+            process.kill()
+        return process.communicate()[0], True
 
 
 def remeasured(server: Listed, state: Path) -> Measured | None:
