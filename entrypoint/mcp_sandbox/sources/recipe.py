@@ -80,7 +80,8 @@ def dockerfile(
         made.append("\nFROM base\n")
         made += [f"COPY {one}\n" for one in copies]
         made += [f"ENV {_assignment(*pair)}\n" for pair in (environment or {}).items()]
-        made.append("USER 65532:65532\nWORKDIR /home/server\n")
+        # Said, so that nobody takes its absence for something that the package lacks.
+        made.append("HEALTHCHECK NONE\nUSER 65532:65532\nWORKDIR /home/server\n")
         made.append(f"ENTRYPOINT {json.dumps(list(command))}\n")
         made += [f"CMD {json.dumps(list(arguments))}\n"] if arguments else []
     return "".join(made).encode("utf-8")
