@@ -190,15 +190,18 @@ def _ended(seen: Seen, text: str, _: Sequence[Needed]) -> Failure | None:
             "gives it an empty one in memory.",
         )
     if symptoms.NETWORK.search(text) or (seen.exit_code and seen.hosts and not text.strip()):
-        hosts = ", ".join(seen.hosts[:3])
-        return Failure(
-            StartReason.NEEDS_NETWORK,
-            "The server ended when the network did not answer as it wants"
-            + (f"; it asked for {hosts}" if hosts else ""),
-            "Have it start without the network; or let it out with --allow HOST:PORT where that is "
-            "acceptable, or give what it looks for as a sidecar (docs/launch.md).",
-        )
+        return _without_network(seen, "ended when the network did not answer as it wants")
     return None
+
+
+def _without_network(seen: Seen, did: str) -> Failure:
+    hosts = ", ".join(seen.hosts[:3])
+    return Failure(
+        StartReason.NEEDS_NETWORK,
+        f"The server {did}" + (f"; it asked for {hosts}" if hosts else ""),
+        "Have it start without the network; or let it out with --allow HOST:PORT where that is "
+        "acceptable, or give what it looks for as a sidecar (docs/launch.md).",
+    )
 
 
 def _spoke(seen: Seen, text: str, _: Sequence[Needed]) -> Failure | None:
@@ -285,6 +288,8 @@ def _silent(seen: Seen, text: str) -> Failure:
             "Have it listen on 127.0.0.1 or 0.0.0.0 inside its container, or speak over standard "
             "input and output.",
         )
+    if symptoms.NETWORK.search(text):
+        return _without_network(seen, "waited for the network and said nothing")
     return Failure(
         StartReason.NEVER_ANSWERED,
         f"The server said nothing within {seen.start_timeout:g} seconds",

@@ -36,6 +36,8 @@ MEMORY = _words(
 )
 FOLDER = re.compile(
     r"(?:Read-only file system|\bEROFS\b|Permission denied|\bEACCES\b|PermissionError"
+    # What Node says of a folder to make, parents and all, on a read-only file system.
+    r"|ENOENT: no such file or directory, mkdir"
     r"|not writable|No space left on device|\bENOSPC\b|(?:cannot|unable to|failed to) create "
     r"(?:the )?(?:log |cache |data )?(?:dir|folder|file))",
     re.IGNORECASE,
@@ -60,7 +62,8 @@ NETWORK = re.compile(
     r"|connection refused|connection reset|connection timed out|ConnectError"
     r"|connect(?:ion)? (?:attempts? )?failed"
     r"|ConnectionError|SSLError|SSLEOFError|certificate verify failed|self[- ]signed certificate"
-    r"|TLS handshake|x509:|failed to (?:connect|download|fetch)|could not connect|unable to connect"
+    r"|TLS handshake|ssl/tls alert|\bEPROTO\b|x509:|failed to (?:connect|download|fetch)"
+    r"|could not connect|unable to connect"
     r"|Max retries exceeded|dns error|i/o timeout",
     re.IGNORECASE,
 )

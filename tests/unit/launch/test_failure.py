@@ -88,6 +88,18 @@ CASES: dict[str, tuple[Seen, StartReason]] = {
         exited("AttributeError: 'NoneType' object has no attribute 'split'"),
         StartReason.EXITED,
     ),
+    "a folder to make, in Node": (
+        exited("Error: ENOENT: no such file or directory, mkdir '/home/server/.thing'"),
+        StartReason.NEEDS_WRITABLE_FOLDER,
+    ),
+    "a file that is not there, in Node": (
+        exited("Error: ENOENT: no such file or directory, open '/srv/thing'"),
+        StartReason.EXITED,
+    ),
+    "silent, for want of a network": (
+        silent(stderr="write EPROTO 00:error:0A000410:SSL routines::ssl/tls alert handshake"),
+        StartReason.NEEDS_NETWORK,
+    ),
     "a C library": (
         exited("./srv: /lib/libc.so.6: version `GLIBC_2.38' not found (required by ./srv)"),
         StartReason.CRASHED_AT_IMPORT,
