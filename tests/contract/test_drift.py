@@ -15,10 +15,10 @@ import pytest
 
 from mcp_sandbox.model import ImageFacts
 from mcp_sandbox.model.locked import LOCK_FILE
-from mcp_sandbox.sandbox import Engine
 from support import acting, drift
-from support.front_door import QUICK, Done, Door
-from support.on_engine import CORPUS_FILES, labelled, remove_bundle
+from support.front_door import QUICK, Done
+from support.on_engine import CORPUS_FILES
+from support.scanning import Scanner
 
 pytestmark = pytest.mark.engine
 
@@ -26,8 +26,6 @@ EXPECT = drift.expectations()
 OPTIONS = (*QUICK, "--max-calls", "40")
 """Of every run: with the ordinary calls, each tool is called more than five times."""
 AT_ONCE = 2
-PATIENCE = 240.0
-"""Seconds; only a broken test waits this long."""
 
 
 @pytest.fixture(scope="module")
@@ -39,24 +37,13 @@ def image(build: Any) -> ImageFacts:
 class Scans:
     """Runs the command on versions of one image; nothing may be left of any."""
 
-    def __init__(self, folder: Path, image: str, engine: Engine, helper: str, host: str | None):
-        self.folder, self.image, self.engine = folder, image, engine
-        self.helper, self.host = helper, host
+    def __init__(self, folder: Path, image: str, scanner: Scanner):
+        self.folder, self.image, self.scanner = folder, image, scanner
 
-    def run(self, version: str, *words: object) -> Done:
-        """One run; ``words`` are the command and its own options."""
-        own = self.folder / version
-        own.mkdir()
-        door = Door(own, self.host)
-        options = ["--helper-image", self.helper, *OPTIONS, "--image", self.image]
-        try:
-            done = door.start(*words, *options, "--", version).end(within=PATIENCE)
-        finally:
-            door.close()
-        remove_bundle(self.engine, self.helper, door.label)
-        assert labelled(self.engine, door.label) == [], version
-        assert door.left_here() == [], version
-        return done
+    def run(self, version: str, *command: object) -> Done:
+        """One run; ``command`` has its own options with it."""
+        words = [*OPTIONS, "--image", self.image, "--", version]
+        return self.scanner.run(self.folder / version, command, words)
 
     def against(self, lock: Path, version: str) -> Done:
         """A scan of a version against the lock file."""
@@ -64,15 +51,8 @@ class Scans:
 
 
 @pytest.fixture(scope="module")
-def scans(
-    tmp_path_factory: pytest.TempPathFactory,
-    engine: Engine,
-    docker_host: str | None,
-    helper_image: str,
-    image: ImageFacts,
-) -> Scans:
-    folder = tmp_path_factory.mktemp(drift.FAMILY)
-    return Scans(folder, image.id, engine, helper_image, docker_host)
+def scans(tmp_path_factory: pytest.TempPathFactory, scanner: Scanner, image: ImageFacts) -> Scans:
+    return Scans(tmp_path_factory.mktemp(drift.FAMILY), image.id, scanner)
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,8 @@ import pytest
 
 from interop import servers
 from mcp_sandbox.sandbox import Engine
-from support.front_door import QUICK, Door
-from support.on_engine import labelled, remove_bundle
-from support.scanning import shown
+from support.front_door import QUICK
+from support.scanning import Scanner, shown
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -43,8 +42,7 @@ Report = dict[str, Any]
 def reports(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
-    docker_host: str | None,
-    helper_image: str,
+    scanner: Scanner,
     engine: Engine,
 ) -> Iterator[dict[str, Future[Report]]]:
     """The scans that a selected test asks for, two at a time; images go with the module."""
@@ -52,17 +50,10 @@ def reports(
     tag = secrets.token_hex(4)
     built: set[str] = set()
 
-    def scan(way: str, name: str, argument: str) -> Report:
-        folder = tmp_path_factory.mktemp(name)
-        door = Door(folder, docker_host, "--helper-image", helper_image, *OPTIONS)
-        image = f"mcp-sandbox-test-{name}:{tag}"
-        try:
-            done = door.start("scan", "--image", image, "--", argument).end(within=300)
-        finally:
-            door.close()
-        remove_bundle(engine, helper_image, door.label)
-        assert labelled(engine, door.label) == [], way
-        assert door.left_here() == [], way
+    def scan(name: str, argument: str) -> Report:
+        folder = tmp_path_factory.mktemp(name) / "own"
+        words = (*OPTIONS, "--image", f"mcp-sandbox-test-{name}:{tag}", "--", argument)
+        done = scanner.run(folder, ["scan"], words)
         assert done.code in {0, 1}, done.err
         return done.report
 
@@ -76,7 +67,7 @@ def reports(
         for name in dict.fromkeys(name for name, _ in wanted.values()):
             build(name)
         with ThreadPoolExecutor(2) as pool:
-            yield {way: pool.submit(scan, way, *one) for way, one in wanted.items()}
+            yield {way: pool.submit(scan, *one) for way, one in wanted.items()}
     finally:
         for name in built:
             engine.api.remove_image(f"mcp-sandbox-test-{name}:{tag}", force=True)

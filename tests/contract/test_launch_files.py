@@ -7,17 +7,15 @@ gives it, and also where anything was applied that must not be.
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mcp_sandbox.model import RiskClass
-from mcp_sandbox.sandbox import Engine
 from support.front_door import QUICK, Done, Door
-from support.on_engine import CORPUS_FILES, WITH_PYTHON, labelled, remove_bundle
-from support.scanning import shown
+from support.on_engine import CORPUS_FILES, WITH_PYTHON
+from support.scanning import Scanner, shown
 
 pytestmark = pytest.mark.engine
 
@@ -88,12 +86,7 @@ def story(folder: Path, name: str, files: dict[str, str], more: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def scans(
-    tmp_path_factory: pytest.TempPathFactory,
-    docker_host: str | None,
-    helper_image: str,
-    engine: Engine,
-) -> dict[str, Done]:
+def scans(tmp_path_factory: pytest.TempPathFactory, scanner: Scanner) -> dict[str, Done]:
     """Two folders: in one the files are needed, in the other the image knows better."""
     folder = tmp_path_factory.mktemp("stories")
     told = {
@@ -107,21 +100,8 @@ def scans(
         "told": story(folder, "told", told, ""),
         "kept": story(folder, "kept", kept, 'ENV WEATHER_MODE=slow\nCMD ["kept"]\n'),
     }
-
-    def scan(name: str) -> Done:
-        own = tmp_path_factory.mktemp(name)
-        door = Door(own, docker_host, "--helper-image", helper_image, *QUICK, "--max-calls", "40")
-        try:
-            done = door.start("scan", stories[name]).end(within=240)
-        finally:
-            door.close()
-        remove_bundle(engine, helper_image, door.label)
-        assert labelled(engine, door.label) == [], name
-        assert door.left_here() == [], name
-        return done
-
-    with ThreadPoolExecutor(2) as pool:
-        return dict(zip(stories, pool.map(scan, stories), strict=True))
+    words = {name: (place,) for name, place in stories.items()}
+    return scanner.scans(words, tmp_path_factory.mktemp("runs"), (*QUICK, "--max-calls", "40"))
 
 
 def launch(done: Done) -> dict[str, Any]:

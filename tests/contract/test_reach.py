@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from mcp_sandbox.sandbox import Engine
-from support.front_door import QUICK, Done, Door
-from support.on_engine import CORPUS_FILES, WITH_PYTHON, labelled, remove_bundle
-from support.scanning import shown
+from support.front_door import Done
+from support.on_engine import CORPUS_FILES, WITH_PYTHON
+from support.scanning import Scanner, shown
 
 pytestmark = pytest.mark.engine
 
@@ -26,29 +24,11 @@ WAYS: dict[str, tuple[str, ...]] = {
 
 @pytest.fixture(scope="module")
 def scans(
-    build: Any,
-    engine: Engine,
-    docker_host: str | None,
-    helper_image: str,
-    tmp_path_factory: pytest.TempPathFactory,
+    build: Any, scanner: Scanner, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Done]:
     image = build(WITH_PYTHON + ENTRY, CORPUS_FILES).id
-
-    def scan(way: str) -> Done:
-        door = Door(
-            tmp_path_factory.mktemp(way), docker_host, "--helper-image", helper_image, *QUICK
-        )
-        try:
-            done = door.start("scan", *WAYS[way], "--image", image, "--", way).end(within=200)
-        finally:
-            door.close()
-        remove_bundle(engine, helper_image, door.label)
-        assert labelled(engine, door.label) == [], way
-        assert door.left_here() == [], way
-        return done
-
-    with ThreadPoolExecutor(2) as pool:
-        return dict(zip(WAYS, pool.map(scan, WAYS), strict=True))
+    words = {way: (*options, "--image", image, "--", way) for way, options in WAYS.items()}
+    return scanner.scans(words, tmp_path_factory.mktemp("ways"))
 
 
 def found(done: Done, rule: str) -> list[dict[str, Any]]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from mcp_sandbox.model.launch import StartReason
-from mcp_sandbox.sandbox import Engine
-from support.front_door import QUICK, Done, Door
-from support.on_engine import CORPUS_FILES, WITH_PYTHON, labelled, remove_bundle
-from support.scanning import shown
+from support.front_door import Done
+from support.on_engine import CORPUS_FILES, WITH_PYTHON
+from support.scanning import Scanner, shown
 
 pytestmark = pytest.mark.engine
 
@@ -62,38 +60,23 @@ OWN_IMAGES = {
 
 @pytest.fixture(scope="module")
 def scans(
-    build: Any,
-    engine: Engine,
-    docker_host: str | None,
-    helper_image: str,
-    tmp_path_factory: pytest.TempPathFactory,
+    build: Any, scanner: Scanner, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Done]:
     files = CORPUS_FILES | {"other": "no program of any processor\n"}
     common = build(WITH_PYTHON + ENTRY, files).id
     images = {mode: build(WITH_PYTHON + more, files).id for mode, more in OWN_IMAGES.items()}
+    folder = tmp_path_factory.mktemp("modes")
+    policy = {name: folder / f"{name}.toml" for name in ("none", "beside")}
+    policy["none"].write_text("")
+    policy["beside"].write_text(BESIDE.replace("IMAGE", build(REDIS).id))
 
-    redis = build(REDIS).id
+    def words(mode: str) -> tuple[object, ...]:
+        config = policy.get(mode, policy["none"])
+        more = () if mode in images else ("--", mode)
+        image = images.get(mode, common)
+        return *SHORT, *OPTIONS.get(mode, ()), "--image", image, "--config", config, *more
 
-    def scan(mode: str) -> Done:
-        folder = tmp_path_factory.mktemp(mode)
-        policy = folder / "policy.toml"
-        policy.write_text(BESIDE.replace("IMAGE", redis) if mode == "beside" else "")
-        door = Door(folder, docker_host, "--helper-image", helper_image, *QUICK)
-        words = ("--image", images.get(mode, common))
-        words += ("--config", str(policy))
-        words += () if mode in images else ("--", mode)
-        try:
-            done = door.start("scan", *SHORT, *OPTIONS.get(mode, ()), *words).end(within=200)
-        finally:
-            door.close()
-        remove_bundle(engine, helper_image, door.label)
-        assert labelled(engine, door.label) == [], mode
-        assert door.left_here() == [], mode
-        return done
-
-    modes = [*LACKS, *FAILS, "beside"]
-    with ThreadPoolExecutor(2) as pool:
-        return dict(zip(modes, pool.map(scan, modes), strict=True))
+    return scanner.scans({mode: words(mode) for mode in (*LACKS, *FAILS, "beside")}, folder)
 
 
 def launch(done: Done) -> dict[str, Any]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from mcp_sandbox.model import ImageFacts
-from mcp_sandbox.sandbox import Engine
-from support.front_door import QUICK, Done, Door
-from support.on_engine import ROOT, labelled, remove_bundle
-from support.scanning import shown
+from support.front_door import Done
+from support.on_engine import ROOT
+from support.scanning import Scanner, shown
 
 pytestmark = pytest.mark.engine
 
@@ -35,29 +33,11 @@ def image(store: Any) -> ImageFacts:
 
 @pytest.fixture(scope="module")
 def scans(
-    tmp_path_factory: pytest.TempPathFactory,
-    docker_host: str | None,
-    helper_image: str,
-    engine: Engine,
-    image: ImageFacts,
+    tmp_path_factory: pytest.TempPathFactory, scanner: Scanner, image: ImageFacts
 ) -> dict[str, Done]:
     """A scan by each way; which it is the scanner has to find out."""
-
-    def scan(way: str) -> Done:
-        options, _ = WAYS[way]
-        folder = tmp_path_factory.mktemp(way)
-        door = Door(folder, docker_host, "--helper-image", helper_image, *QUICK)
-        try:
-            done = door.start("scan", *options, "--image", image.id).end(within=300)
-        finally:
-            door.close()
-        remove_bundle(engine, helper_image, door.label)
-        assert labelled(engine, door.label) == [], way
-        assert door.left_here() == [], way
-        return done
-
-    with ThreadPoolExecutor(2) as pool:
-        return dict(zip(WAYS, pool.map(scan, WAYS), strict=True))
+    words = {way: (*options, "--image", image.id) for way, (options, _) in WAYS.items()}
+    return scanner.scans(words, tmp_path_factory.mktemp("ways"))
 
 
 def told(done: Done) -> set[tuple[str, str, str]]:

@@ -1,12 +1,11 @@
-"""Runs the command on every mode of a family of servers, a few at a time, and reads its reports."""
+"""Runs scans, a few at a time, those of every mode of a family too, and reads their reports."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from support.front_door import QUICK, Done, Door
 from support.on_engine import labelled, remove_bundle
 
 AT_ONCE = 2
-PATIENCE = 240.0
+PATIENCE = 300.0
 """Seconds; only a broken test waits this long."""
 OPTIONS = (*QUICK, "--max-calls", "500")
 """Of every scan; enough for the likeliest inputs of each family to reach every tool."""
@@ -33,23 +32,39 @@ class Scanner:
 
     def modes(self, image: str, wanted: dict[str, dict[str, Any]], folder: Path) -> dict[str, Done]:
         """Scan modes with their own ``options`` and ``arguments``."""
+        words = {
+            mode: [
+                *expect.get("options", []),
+                *("--image", image, "--", mode),
+                *expect.get("arguments", []),
+            ]
+            for mode, expect in wanted.items()
+        }
+        return self.scans(words, folder, OPTIONS)
+
+    def scans(
+        self, wanted: Mapping[str, Sequence[object]], folder: Path, options: Sequence[str] = QUICK
+    ) -> dict[str, Done]:
+        """Name -> the words of a scan: each in a folder of its own, with ``options`` before."""
+
+        def scan(name: str, words: Sequence[object]) -> Done:
+            return self.run(folder / name, ["scan"], [*options, *words])
+
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            scan = partial(self._scan, image, folder)
             return dict(zip(wanted, pool.map(scan, wanted, wanted.values()), strict=True))
 
-    def _scan(self, image: str, folder: Path, mode: str, expect: dict[str, Any]) -> Done:
-        """One scan, of which nothing may be left."""
-        own = folder / mode
-        own.mkdir()
-        door = Door(own, self.docker_host, "--helper-image", self.helper_image, *OPTIONS)
-        words = [*expect.get("options", []), "--image", image, "--", mode]
+    def run(self, folder: Path, command: Sequence[object], words: Sequence[object]) -> Done:
+        """Run a command in a new folder; nothing may be left of it but our own volume."""
+        folder.mkdir()
+        door = Door(folder, self.docker_host)
         try:
-            done = door.start("scan", *words, *expect.get("arguments", [])).end(within=PATIENCE)
+            running = door.start(*command, "--helper-image", self.helper_image, *words)
+            done = running.end(within=PATIENCE)
         finally:
             door.close()
         remove_bundle(self.engine, self.helper_image, door.label)  # which stays for the next run
-        assert labelled(self.engine, door.label) == [], mode
-        assert door.left_here() == [], mode
+        assert labelled(self.engine, door.label) == [], folder.name
+        assert door.left_here() == [], folder.name
         return done
 
 
