@@ -66,7 +66,8 @@ _CREDENTIALS = re.compile(
 )
 
 _NETWORK = re.compile(
-    r"\bnetwork (?:is )?unreachable\b|\bENETUNREACH\b|\bECONNREFUSED\b|\bconnection refused\b"
+    r"\bssl/tls alert\b"
+    r"|\bnetwork (?:is )?unreachable\b|\bENETUNREACH\b|\bECONNREFUSED\b|\bconnection refused\b"
     r"|\bEAI_AGAIN\b|\bENOTFOUND\b|\bgetaddrinfo\b|\bname resolution\b"
     r"|\bname or service not known\b|\bfetch failed\b|\bfailed to fetch\b"
     r"|\bconnection (?:attempts? failed|issue|error|failed|timed out)\b|\bConnectError\b"

@@ -147,6 +147,11 @@ def test_a_connection_that_good_calls_make_too_explains_nothing():
     assert (found.accepted, found.outside, list(found.refused)) == (1, 0, ["get"])
 
 
+def test_a_tool_that_says_that_there_is_no_network_got_past_its_checks():
+    said = "write EPROTO 00:error:0A000410:SSL routines::ssl/tls alert handshake failure"
+    assert measure(called(call(said=said, status=ERROR))).outside == 1
+
+
 def test_a_tool_that_wants_a_key_got_past_its_checks():
     assert measure(called(call(said="Missing API key", status=ERROR))).outside == 1
 
