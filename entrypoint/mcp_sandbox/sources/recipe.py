@@ -26,6 +26,8 @@ MAX_PACKAGES = 5_000
 MAX_NAMED = 20
 """Packages that a sentence names."""
 LOG_LINES = 15
+KEPT = ("/home/server/.cache", "/home/server/.local")
+"""Folders of the home that hold no secret, so that nothing planted is hidden by them."""
 
 _SYSTEM = re.compile(r"[a-z0-9][a-z0-9+.-]{1,99}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
@@ -81,7 +83,10 @@ def dockerfile(
         made += [f"COPY {one}\n" for one in copies]
         made += [f"ENV {_assignment(*pair)}\n" for pair in (environment or {}).items()]
         # Said, so that nobody takes its absence for something that the package lacks.
-        made.append("HEALTHCHECK NONE\nUSER 65532:65532\nWORKDIR /home/server\n")
+        made.append("HEALTHCHECK NONE\n")
+        # In memory and writable when it runs: many a program keeps something there.
+        made.append(f"VOLUME {json.dumps(KEPT)}\n")
+        made.append("USER 65532:65532\nWORKDIR /home/server\n")
         made.append(f"ENTRYPOINT {json.dumps(list(command))}\n")
         made += [f"CMD {json.dumps(list(arguments))}\n"] if arguments else []
     return "".join(made).encode("utf-8")
