@@ -46,7 +46,8 @@ def markdown(rows: Sequence[Row], wanted: int) -> str:
     kinds = list(dict.fromkeys(server.kind for server, _ in counted))
     parts = [
         HEAD,
-        f"{len(rows)} of {wanted} have been run, {_commits(rows)}.\n",
+        f"{len(rows)} of {wanted} have been run, {_commits(rows)}. The goals are 90 % that list their "
+        "tools, and 85 % of called tools that accept (*both*, below).\n",
         "## Shares\n",
         _shares([("all", counted), *((kind, _of(counted, kind)) for kind in kinds)]),
         _times(counted),
@@ -59,7 +60,7 @@ def markdown(rows: Sequence[Row], wanted: int) -> str:
         "\n## Older versions\n",
         "Known to be vulnerable, or the version that corrected it. They do not count above. Their\n"
         "dependencies are what is newest today, unless they say otherwise.\n",
-        _servers(older),
+        _servers(older) if older else "Not run yet.\n",
     ]
     return "\n".join(parts) + "\n"
 
