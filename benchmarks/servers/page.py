@@ -46,8 +46,8 @@ def markdown(rows: Sequence[Row], wanted: int) -> str:
     kinds = list(dict.fromkeys(server.kind for server, _ in counted))
     parts = [
         HEAD,
-        f"{len(rows)} of {wanted} have been run, {_commits(rows)}. The goals are 90 % that list their "
-        "tools, and 85 % of called tools that accept (*both*, below).\n",
+        f"{len(rows)} of {wanted} have been run, {_commits(rows)}. The goals are 90 % that list "
+        "their tools, and 85 % of called tools that accept (*both*, below).\n",
         "## Shares\n",
         _shares([("all", counted), *((kind, _of(counted, kind)) for kind in kinds)]),
         _times(counted),
