@@ -39,6 +39,8 @@ class Measured:
     """That the scanner was run from."""
     seconds: float
     """Of the whole scan, the image's build included."""
+    probing: int = 0
+    """Seconds that the probing was given."""
     listed: bool = False
     """It answered, and its list of tools arrived whole."""
     reason: str = ""

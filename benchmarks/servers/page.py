@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from listed import Listed
 from measuring import Measured
-from scanning import CALLS, LIMIT, PROBING
+from scanning import CALLS, LIMIT
 
 MOST = 6
 """Tools named of one server."""
@@ -20,7 +20,7 @@ HEAD = f"""\
 
 The servers of `benchmarks/servers.toml`, which says how they were chosen, each scanned from its
 package by `mcp-sandbox scan SOURCE` with default options but for `--scanners none`,
-`--max-calls {CALLS}` and `--timeout {PROBING}`. A scan that takes more than {LIMIT} seconds, the
+`--max-calls {CALLS}` and a `--timeout` (below). A scan that takes more than {LIMIT} seconds, the
 image's build included, is ended. This page is made by
 
     python benchmarks/servers run --state DIR
@@ -46,7 +46,8 @@ def markdown(rows: Sequence[Row], wanted: int) -> str:
     kinds = list(dict.fromkeys(server.kind for server, _ in counted))
     parts = [
         HEAD,
-        f"{len(rows)} of {wanted} have been run, {_commits(rows)}. The goals are 90 % that list "
+        f"{len(rows)} of {wanted} have been run, {_commits(rows)}, with a `--timeout` of "
+        f"{_timeouts(rows)} seconds. The goals are 90 % that list "
         "their tools, and 85 % of called tools that accept (*both*, below).\n",
         "## Shares\n",
         _shares([("all", counted), *((kind, _of(counted, kind)) for kind in kinds)]),
@@ -72,6 +73,10 @@ def _of(rows: Iterable[Row], kind: str) -> list[Row]:
 def _commits(rows: Sequence[Row]) -> str:
     told = sorted({measured.commit for _, measured in rows})
     return f"at {'commit' if len(told) == 1 else 'commits'} {', '.join(told)}"
+
+
+def _timeouts(rows: Sequence[Row]) -> str:
+    return " or ".join(str(one) for one in sorted({measured.probing for _, measured in rows}))
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

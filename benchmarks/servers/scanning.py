@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from listed import Listed
@@ -81,14 +81,17 @@ def scan(server: Listed, state: Path) -> Measured:
     lines = " ".join(said.split())[-500:]
     if late:
         reason = f"not done in {LIMIT} seconds"
-        return Measured(server.source, __version__, commit(), seconds, reason=reason, detail=lines)
+        return Measured(
+            server.source, __version__, commit(), seconds, PROBING, reason=reason, detail=lines
+        )
     path = out / "report.json"
     if not path.is_file():
         raise Broken(lines)
     report = report_json.load(path.read_bytes())
     if report.observations and report.observations.image:
         remove(report.observations.image.id)
-    return measure(report, source=server.source, commit=commit(), seconds=seconds)
+    found = measure(report, source=server.source, commit=commit(), seconds=seconds)
+    return replace(found, probing=PROBING)
 
 
 def _run(command: list[str]) -> tuple[str, bool]:
@@ -120,7 +123,8 @@ def remeasured(server: Listed, state: Path) -> Measured | None:
         report = report_json.load(path.read_bytes())
     except ReportUnreadable:
         return found
-    return measure(report, source=server.source, commit=found.commit, seconds=found.seconds)
+    again = measure(report, source=server.source, commit=found.commit, seconds=found.seconds)
+    return replace(again, probing=found.probing)
 
 
 def remove(image: str) -> None:
