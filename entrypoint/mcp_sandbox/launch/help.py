@@ -7,7 +7,7 @@ hand. The text is a peer's; bounded and read line by line as in ``needs``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from mcp_sandbox.launch import needs
@@ -68,6 +68,16 @@ def required(text: str, source: str = SOURCE) -> tuple[Needed, ...]:
     for one in (*_options(lines, source), *_usages(lines, source), *_environment(lines, source)):
         found.setdefault(one.name, one)
     return tuple(list(found.values())[: needs.MAX_NEEDED])
+
+
+def beyond(needed: Collection[Needed], words: Sequence[str]) -> tuple[Needed, ...]:
+    """What is needed without the positional arguments that a command line has already."""
+    given = sum(
+        not word.startswith("-") and not (before.startswith("-") and "=" not in before)
+        for before, word in zip(("", *words), words, strict=False)
+    )
+    positionals = [one for one in needed if one.where is Where.POSITIONAL]
+    return tuple(one for one in needed if one not in positionals[:given])
 
 
 def over_stdio(text: str, source: str = SOURCE) -> tuple[Needed, ...]:
@@ -179,6 +189,8 @@ def _usage(text: str, source: str, *, bare: bool) -> Iterator[Needed]:
         ):
             positionals += 1
             yield needs.positional(name, text, source, word)
+        if word.endswith((",", ";")):
+            return  # what follows is said about it: ``MODE, one of: …``
 
 
 def _valid(word: str) -> bool:

@@ -87,7 +87,9 @@ class Inventing:
             return True
         if reason in UNCERTAIN and not self._asked_help:
             said = self._help(relaxation)
-            asked = self._new(one for one in usage.required(said) if one.required)
+            words = self._plans.tools.launch.arguments or self._plans.tools.sandbox.arguments
+            wanted = usage.beyond(usage.required(said), words)
+            asked = self._new(one for one in wanted if one.required)
             if add((*asked, *self._new(self._over_stdio(said)))):
                 return True
         return reason in _ANOTHER_VALUE and self._inventor.reconsider()

@@ -217,7 +217,8 @@ def unanswered(held: Held) -> ServerNotStarted | None:
     if failure.reason is StartReason.NOT_RUNNABLE and not detail:
         detail = last.outcome.removeprefix("not started: ")
     if held.launch.restarts:
-        what += f", after {held.launch.restarts} restarts with invented settings"
+        times = "1 restart" if held.launch.restarts == 1 else f"{held.launch.restarts} restarts"
+        what += f", after {times} with invented settings"
     relaxed = len({one.relaxation for one in held.attempts})
     if relaxed > 1:
         what += f", with {relaxed - 1} of its limits relaxed one after the other"

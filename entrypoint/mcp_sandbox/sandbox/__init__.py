@@ -125,6 +125,11 @@ class Sandbox:
         environment = (*self._image.launch.environment, *self._extra_env)
         return users.home(self.effective_user(relaxation), self._users(), environment)
 
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What stands behind the image's entry point: the user's words, else the image's."""
+        return self._extra_args or self._image.launch.command
+
     def effective_user(self, relaxation: Relaxation) -> str:
         """The image's user; ``65532:65532`` where that is root, until ``IMAGE_USER``."""
         return users.effective_user(self._image.launch.user, self._users(), relaxation)

@@ -42,6 +42,7 @@ CLAP = """Usage: server --api-key <API_KEY> <PATH>
 Arguments:
   <PATH>"""
 BY_HAND = """Usage: mcp-server-files <allowed-directory> [additional-directories...]"""
+PROSE = """usage: server.py MODE, one of: slow fast careful"""
 VARIABLES = """acme-mcp - a server
 
 Environment variables:
@@ -57,6 +58,7 @@ Other:
         (ARGPARSE, ["--api-key", "folder"]),
         (CLICK, ["--api-key", "ACME_TOKEN", "PATH"]),
         (COBRA, []),
+        (PROSE, ["MODE"]),
         (YARGS, ["--api-key"]),
         (CLAP, ["--api-key", "PATH"]),
         (BY_HAND, ["allowed-directory"]),
@@ -108,3 +110,20 @@ def test_how_it_speaks_over_its_streams(text: str, names: list[str]):
 def test_hostile_text_is_bounded(text: str):
     assert len(usage.required(text)) <= needs.MAX_NEEDED
     assert len(usage.over_stdio(text)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ((), ["--api-key", "from", "to"]),
+        (("/srv",), ["--api-key", "to"]),
+        (("--fast", "--level", "3", "/srv"), ["--api-key", "to"]),
+        (("--level=3", "/srv", "/tmp"), ["--api-key"]),
+        (("a", "b", "c"), ["--api-key"]),
+    ],
+)
+def test_a_positional_argument_that_is_given_is_not_needed(
+    words: tuple[str, ...], names: list[str]
+):
+    asked = usage.required("usage: copy [-h] --api-key API_KEY from to")
+    assert [one.name for one in usage.beyond(asked, words)] == names

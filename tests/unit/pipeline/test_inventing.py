@@ -52,6 +52,7 @@ class Box:
         self.answer = answer
         self.started: list[dict[str, Any]] = []
         self.files: dict[str, bytes] = {}
+        self.arguments: tuple[str, ...] = ()
 
     def plant(self, files: dict[str, bytes], appended: dict[str, bytes]) -> None:
         self.files |= files
@@ -204,3 +205,12 @@ def test_an_endless_help_is_read_to_its_bound():
     assert len(b"--flag [required]\n" * 100_000) > MAX_HELP
     inventing.again(*failed("", 2), NONE)
     assert len(held.launch.invented) <= 16
+
+
+def test_an_argument_that_the_command_line_has_is_not_invented():
+    help_text = b"usage: server MODE FOLDER"
+    for words, names in ((), ["MODE", "FOLDER"]), (("fast",), ["FOLDER"]), (("fast", "/srv"), []):
+        inventing, _, held, box = begun(answer=help_text)
+        box.arguments = words
+        assert inventing.again(*failed("", 3), NONE) is bool(names)
+        assert [one.name for one in held.launch.invented] == names
