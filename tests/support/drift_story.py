@@ -48,6 +48,7 @@ def check(blocks: Mapping[str, str]) -> None:
 def _steady(text: str) -> str:
     """Without what differs between two runs, or two machines, of the same repository."""
     text = re.sub(r"\bcommit [0-9a-f]{12,}", "commit …", text)
+    text = re.sub(r"known after [0-9.]+ s\b", "known after … s", text)
     # What a base image sets in its environment has lines there too.
     text = re.sub(rf"({re.escape(LOCK_FILE)}):[0-9]+", r"\1:…", text)
     return re.sub(r"(evidence/[^ :]+):[0-9]+", r"\1", text)
