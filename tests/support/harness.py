@@ -96,8 +96,18 @@ def raw(job: Job) -> Job:
         "found": [name for name, pattern in patterns.items() if pattern.search(output)],
         "ended": ended,
         "exit": code,
-        "left": len([process for process in descendants() if process != server.pid]),
+        "left": outlived(server.pid),
     }
+
+
+def outlived(server: int) -> int:
+    """How many of a server's processes do not end with it; a busy machine is slow to end them."""
+    enough = time.monotonic() + QUIET_S
+    while left := len([process for process in descendants() if process != server]):
+        if time.monotonic() > enough:
+            break
+        time.sleep(TICK_S)
+    return left
 
 
 # --- probe: our prober ----------------------------------------------------------------------------
