@@ -468,10 +468,12 @@ def test_nothing_is_milder_or_suppressed_without_a_reason(findings, policy):
         allow=tuple(replace(each, reason="") for each in policy.allow),
         classes=tuple(replace(each, reason="") for each in policy.classes),
     )
-    before = sorted(findings, key=lambda each: repr(replace(each, class_=N)))
-    after = sorted(
-        applied(bare, *findings).findings, key=lambda each: repr(replace(each, class_=N))
-    )
+
+    def order(found):
+        return repr(replace(found, class_=N)), RISK_ORDER.index(found.class_)
+
+    before = sorted(findings, key=order)
+    after = sorted(applied(bare, *findings).findings, key=order)
     for old, new in zip(before, after, strict=True):
         assert not new.suppressed
         assert RISK_ORDER.index(new.class_) <= RISK_ORDER.index(old.class_)
