@@ -13,8 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 AUTHOR = ("-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "commit.gpgsign=false")
-SECRET = "/private.git"
-"""Asks for a password."""
+REFUSED = {"/private.git": 401, "/forbidden.git": 403}
+"""Answers by the start of a path: one asks for a password, one has none to ask for."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,11 @@ def running(folder: Path) -> Iterator[Host]:
         def do_GET(self) -> None:
             asked.append(self.requestline)
             path, _, query = self.path.partition("?")
-            if path.startswith(SECRET):
-                self.send_response(401)
-                self.send_header("WWW-Authenticate", 'Basic realm="x"')
+            refused = next((REFUSED[start] for start in REFUSED if path.startswith(start)), None)
+            if refused is not None:
+                self.send_response(refused)
+                if refused == 401:
+                    self.send_header("WWW-Authenticate", 'Basic realm="x"')
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return

@@ -41,8 +41,8 @@ _NO_REF = re.compile(
     r"invalid refspec"
 )
 _REFUSED = re.compile(
-    r"repository '.{0,600}' not found|Authentication failed|could not read Username|403|"
-    r"does not appear to be a git repository|not valid: is this a git repository"
+    r"repository '.{0,600}' not found|Authentication failed|could not read Username|"
+    r"returned error: 403|does not appear to be a git repository|not valid: is this a git repository"
 )
 
 

@@ -62,6 +62,7 @@ def test_a_branch_a_tag_and_a_commit_are_fetched(host: Host, tmp_path: Path, ref
         (f"server.git@{'0' * 40}", SourceUnusable, "has no ref '000"),
         ("nothing.git@v1", SourceUnusable, "is not there, is no repository"),
         ("private.git@v1", SourceUnusable, "asks for a password"),
+        ("forbidden.git@v1", SourceUnusable, "asks for a password"),
     ],
 )
 def test_what_is_not_to_be_had_is_one_sentence(
@@ -71,11 +72,11 @@ def test_what_is_not_to_be_had_is_one_sentence(
         fetch(host, tmp_path, path)
 
 
-def test_a_host_that_nobody_vouches_for_is_not_believed(host: Host, tmp_path: Path):
+@pytest.mark.parametrize("path", ["server.git@v1", "403.git@v1"])
+def test_a_host_that_nobody_vouches_for_is_not_believed(host: Host, tmp_path: Path, path: str):
+    # A status stands for itself: digits of a path or a port are none.
     with pytest.raises(IndexUnreachable, match="could not be fetched") as caught:
-        checkout.fetch(
-            parse(f"{host.address}/server.git@v1"), tmp_path, {"PATH": os.environ["PATH"]}
-        )
+        checkout.fetch(parse(f"{host.address}/{path}"), tmp_path, {"PATH": os.environ["PATH"]})
     assert "certificate" in caught.value.detail
 
 
