@@ -42,7 +42,8 @@ _NO_REF = re.compile(
 )
 _REFUSED = re.compile(
     r"repository '.{0,600}' not found|Authentication failed|could not read Username|"
-    r"returned error: 403|does not appear to be a git repository|not valid: is this a git repository"
+    r"returned error: 403|does not appear to be a git repository|"
+    r"not valid: is this a git repository"
 )
 
 
