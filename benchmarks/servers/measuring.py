@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 
 from mcp_sandbox import coverage
@@ -24,6 +25,9 @@ VALID = "valid"
 MAX_WORDS = 300
 """Characters kept of what a tool or a server said."""
 
+_NOT_BUILT = re.compile(r"The image (?:could not be|was not) built\b")
+_RULE = "------"
+_TIME = re.compile(r"^\d+\.\d+ ")
 _ACCEPTED = frozenset({CallStatus.RESULT, CallStatus.INPUT_REQUIRED})
 _CONNECTIONS = frozenset({SinkKind.HTTP, SinkKind.TLS, SinkKind.TCP, SinkKind.QUIC})
 
@@ -66,12 +70,15 @@ class Measured:
     score: float | None = None
 
 
-def measure(report: Report, *, source: str, commit: str, seconds: float) -> Measured:
-    """The figures of one scan that took ``seconds``."""
+def measure(
+    report: Report, *, source: str, commit: str, seconds: float, said: str = ""
+) -> Measured:
+    """The figures of one scan that took ``seconds``; ``said`` is what it wrote on its way."""
     begun = Measured(source, report.versions.get("mcp-sandbox", ""), commit, seconds)
     seen = report.observations
     if seen is None:
-        return replace(begun, reason="no report", detail=_words(report.error))
+        reason = "image not built" if _NOT_BUILT.match(report.error) else "no report"
+        return replace(begun, reason=reason, detail=_words(_supporting(said) or report.error))
     mains = [one for one in seen.sessions if one.transcript.role == MAIN]
     peak = max((one.container.cgroup.memory_peak or 0 for one in seen.sessions), default=0)
     begun = replace(
@@ -166,6 +173,19 @@ def _connecting(mains: list[Session]) -> set[str]:
 
 def _is_accepted(call: Call) -> bool:
     return call.status in _ACCEPTED
+
+
+def _supporting(said: str) -> str:
+    """What stands behind the bar that details of an error have; of a build, the step that failed.
+
+    A builder repeats that step's last lines between two rules, each behind its time in seconds.
+    """
+    behind = [line[4:] for line in said.splitlines() if line.startswith("  | ")]
+    rules = [place for place, line in enumerate(behind) if line == _RULE]
+    if not rules[1:]:
+        return "\n".join(behind)
+    step = behind[rules[-2] + 1 : rules[-1]]
+    return "\n".join(_TIME.sub("", line) for line in step[1:])
 
 
 def _words(text: str) -> str:

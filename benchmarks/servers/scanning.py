@@ -90,7 +90,7 @@ def scan(server: Listed, state: Path) -> Measured:
     report = report_json.load(path.read_bytes())
     if report.observations and report.observations.image:
         remove(report.observations.image.id)
-    found = measure(report, source=server.source, commit=commit(), seconds=seconds)
+    found = measure(report, source=server.source, commit=commit(), seconds=seconds, said=said)
     return replace(found, probing=PROBING)
 
 

@@ -78,14 +78,21 @@ def test_a_command_line_says_all_that_the_list_says(tmp_path):
     assert "pypi:thing==1" in line
 
 
+REPORT = Report(
+    verdict=Verdict.PASS,
+    score=90.0,
+    multiplier_class="clean",
+    score_detail=None,
+    gate=(),
+    findings=(),
+    coverage=coverage.Coverage(),
+    observations=None,
+)
+
+
 def measure(seen: Observations | None) -> Measured:
-    report = Report(
-        verdict=Verdict.PASS,
-        score=90.0,
-        multiplier_class="clean",
-        score_detail=None,
-        gate=(),
-        findings=(),
+    report = replace(
+        REPORT,
         coverage=coverage.measure(seen) if seen else coverage.Coverage(),
         observations=seen,
         error="" if seen else "It broke off.",
@@ -186,6 +193,42 @@ def test_a_list_that_is_not_whole_is_none():
 def test_a_run_without_observations_is_no_start():
     found = measure(None)
     assert (found.listed, found.reason, found.detail) == (False, "no report", "It broke off.")
+
+
+BUILT = """\
+error: The image could not be built (docker buildx ended with 1).
+  | #12 3.0 npm error code EBADPLATFORM
+  | #12 ERROR: process "/bin/sh -c npm ci" did not complete successfully: exit code: 1
+  | ------
+  |  > [installed 3/3] RUN npm ci:
+  | 3.013 npm error code EBADPLATFORM
+  | 3.014 npm error for another platform
+  | ------
+  | Dockerfile:44
+  | --------------------
+  |   44 | >>> RUN npm ci
+  | --------------------
+  | ERROR: failed to solve
+  → Build it by hand.
+"""
+
+
+def failed(error: str, said: str) -> Measured:
+    report = replace(REPORT, observations=None, error=error)
+    return measuring.measure(report, source="npm:a@1", commit="abc", seconds=3.0, said=said)
+
+
+def test_a_build_that_failed_is_told_with_the_words_of_its_step():
+    found = failed("The image could not be built (docker buildx ended with 1).", BUILT)
+    assert found.reason == "image not built"
+    assert found.detail == "npm error code EBADPLATFORM npm error for another platform"
+
+
+def test_what_could_not_be_resolved_is_told_with_the_resolvers_words():
+    said = "error: It cannot be installed.\n  | npm error code ERESOLVE\n  → Change it.\n"
+    found = failed("It cannot be installed.", said)
+    assert (found.reason, found.detail) == ("no report", "npm error code ERESOLVE")
+    assert failed("There is none.", "error: There is none.\n").detail == "There is none."
 
 
 def test_what_was_kept_is_read_again(tmp_path):

@@ -2,13 +2,16 @@
 
 The lock file (``package-lock.json``, version 3) has all that is needed: hashes, commands (``bin``),
 and which packages would run a script of theirs while they are installed.
+
+An optional package that is not to be had is left out of the lock by npm, and then missed in it by
+``npm ci``, which compares the two: what asks for it is taken out of the lock, and that is said.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mcp_sandbox.errors import IndexUnreachable, SandboxError, SourceUnusable
@@ -19,6 +22,10 @@ from mcp_sandbox.sources.recipe import Recipe, Wishes
 
 PARTS = ("base", "node", "npm")
 NODE = "--from=node /opt/node/bin/node /usr/local/bin/node"
+MAX_PATH = 1_000
+"""Characters of a path in a lock that are looked at."""
+MAX_OPTIONAL = 10_000
+"""Wishes for optional packages in a lock."""
 _CONSTRAINT = re.compile(
     r"(?P<name>(?:@[a-z0-9~-][a-z0-9._~-]{0,99}/)?[a-z0-9~-][a-z0-9._~-]{0,199})"
     r"@(?P<range>[0-9A-Za-z^~<>=.*| +-]{1,60})"
@@ -66,7 +73,7 @@ def made(source: Source, wishes: Wishes, exported: Mapping[str, bytes]) -> Recip
     """
     if "package-lock.json" not in exported:
         raise _refused(source, recipe.text(exported, "log"))
-    lock = exported["package-lock.json"]
+    lock, left_out = _without_unavailable(source, exported["package-lock.json"])
     packages = _packages(source, lock)
     own = packages.get(f"node_modules/{source.name}", {})
     if own.get("version") != source.version:
@@ -99,9 +106,53 @@ def made(source: Source, wishes: Wishes, exported: Mapping[str, bytes]) -> Recip
         command=command,
         why=found[1],
         scripts=wishes.install_scripts,
-        notes=_notes(own, packages, wishes),
+        notes=(*_unavailable(left_out), *_notes(own, packages, wishes)),
     )
     return Recipe(files, facts)
+
+
+def _without_unavailable(source: Source, lock: bytes) -> tuple[bytes, list[str]]:
+    """The lock without wishes for optional packages that are nowhere in it, and their names.
+
+    As bytes the same when there are none. Raises ``SourceUnusable``.
+    """
+    packages = _packages(source, lock)
+    optional = {
+        path: wishes
+        for path, about in packages.items()
+        if isinstance(wishes := about.get("optionalDependencies"), dict)
+    }
+    if sum(map(len, optional.values())) > MAX_OPTIONAL:
+        raise SourceUnusable(f"What npm says of {source.text} names too many optional packages.")
+    names: set[str] = set()
+    kept = {}
+    for path, wishes in optional.items():
+        folders = _folders(path)
+        missing = {name for name in wishes if not any(one + name in packages for one in folders)}
+        kept[path] = {name: wish for name, wish in wishes.items() if name not in missing}
+        names |= missing
+    if not names:
+        return lock, []
+    whole = recipe.json_object(lock, f"What npm says of {source.text}")
+    for path, wishes in kept.items():
+        whole["packages"][path]["optionalDependencies"] = wishes
+    return json.dumps(whole, indent=2).encode() + b"\n", sorted(names)
+
+
+def _folders(path: str) -> list[str]:
+    """Where Node looks for a package from this path: beside it, and beside what is around it."""
+    found = []
+    place = path[:MAX_PATH]
+    while place:
+        found.append(f"{place}/node_modules/")
+        place = place.rpartition("node_modules/")[0].rstrip("/")
+    return [*found, "node_modules/"]
+
+
+def _unavailable(names: Sequence[str]) -> tuple[str, ...]:
+    """The sentence about them."""
+    said = f"optional packages that are not to be had were left out: {recipe.named(names)}"
+    return (said,) if names else ()
 
 
 def _packages(source: Source, lock: bytes) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mcp_sandbox.errors import ExitCode, SandboxError, SourceUnusable
-from mcp_sandbox.sources import npm
+from mcp_sandbox.sources import npm, recipe
 from mcp_sandbox.sources.names import parse
 from mcp_sandbox.sources.recipe import Wishes
 
@@ -64,6 +64,68 @@ def test_what_has_no_hash_and_what_is_deprecated_is_told():
         "without a hash: b",
         "deprecated by who published it: use another",
     )
+
+
+def test_an_optional_package_that_is_not_to_be_had_is_not_asked_for_again():
+    """npm leaves it out of its lock, and ``npm ci`` then refuses the lock."""
+    wishes = {"a-server-linux": "1.0.0", "a-server-beos": "1.0.0", "within": "1"}
+    found = lock(
+        {"optionalDependencies": wishes, "dependencies": {"b": "1"}},
+        **{
+            "a-server-linux": {"version": "1.0.0", "integrity": "x", "optional": True},
+            "@org/a-server/node_modules/within": {"version": "1.0.0", "integrity": "y"},
+        },
+    )
+    made = npm.made(SOURCE, NONE, found)
+    whole = json.loads(made.files["package-lock.json"])
+    own = whole["packages"]["node_modules/@org/a-server"]
+    assert own["optionalDependencies"] == {"a-server-linux": "1.0.0", "within": "1"}
+    assert own["dependencies"] == {"b": "1"}
+    assert made.facts.lock == recipe.digest(made.files["package-lock.json"])
+    assert made.facts.notes == (
+        "optional packages that are not to be had were left out: a-server-beos",
+    )
+    without = json.loads(found["package-lock.json"])
+    del without["packages"]["node_modules/@org/a-server"]["optionalDependencies"]
+    del own["optionalDependencies"]
+    assert whole == without
+
+
+def test_a_lock_with_all_its_optional_packages_stays_as_it_is():
+    """Those of other platforms are in it, and one may be beside what is around the package."""
+    found = lock(
+        b={"version": "1", "integrity": "x", "optionalDependencies": {"c": "1"}},
+        **{
+            "b/node_modules/@d/e": {
+                "version": "1",
+                "integrity": "x",
+                "optionalDependencies": {"c": "1", "@d/f": "1"},
+            },
+            "b/node_modules/@d/f": {"version": "1", "integrity": "x", "os": ["beos"]},
+            "c": {"version": "1", "integrity": "x", "os": ["win32"]},
+        },
+    )
+    made = npm.made(SOURCE, NONE, found)
+    assert made.files["package-lock.json"] == found["package-lock.json"]
+    assert made.facts.notes == ()
+
+
+def test_an_optional_package_that_only_another_one_can_see_is_not_there():
+    found = lock(
+        {"optionalDependencies": {"c": "1"}},
+        b={"version": "1", "integrity": "x"},
+        **{"b/node_modules/c": {"version": "1", "integrity": "x"}},
+    )
+    assert "left out: c" in npm.made(SOURCE, NONE, found).facts.notes[0]
+
+
+def test_a_path_of_any_depth_in_a_lock_is_walked_and_too_many_wishes_are_refused():
+    deep = "/".join(["x"] * 100_000).replace("/", "/node_modules/")
+    wishes = {f"w{n}": "1" for n in range(npm.MAX_OPTIONAL)}
+    about = {"version": "1", "integrity": "x", "optionalDependencies": wishes}
+    assert "left out: w0, w1, w10" in npm.made(SOURCE, NONE, lock(**{deep: about})).facts.notes[0]
+    with pytest.raises(SourceUnusable, match="too many optional"):
+        npm.made(SOURCE, NONE, lock({"optionalDependencies": {"c": "1"}}, **{deep: about}))
 
 
 @pytest.mark.parametrize(
