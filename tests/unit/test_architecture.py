@@ -20,6 +20,7 @@ LAYERS: dict[str, int] = {
     "frames": 0,
     "git": 0,
     "words": 0,
+    "samples": 0,
     "sources.names": 0,
     "deeds": 1,
     "hostnames": 1,

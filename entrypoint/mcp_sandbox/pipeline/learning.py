@@ -215,7 +215,9 @@ class Learning:
                 declared=planted.declared(launch, settings.env),
                 directories=given,
             )
-            sandbox.plant(bait.files, bait.appended, bait.links, bait.owned)
+            beside = planted.samples_beside((image.launch.working_dir or "/", *given))
+            sandbox.plant(bait.files, bait.appended, bait.links, bait.owned, beside)
+            sandbox.sample(planted.samples_in_scratch())
             missing = {f"file:{path}" for path in sandbox.unplanted}
             self.learned.planted = tuple(place for place in bait.places if place not in missing)
             matcher = planted.Matcher(bait)

@@ -28,7 +28,7 @@ from mcp_sandbox.model import (
     Tracing,
 )
 from mcp_sandbox.model.launch import Sidecar
-from mcp_sandbox.sandbox import users
+from mcp_sandbox.sandbox import scratch, users
 from mcp_sandbox.sandbox.bundle import Bundle, prepare
 from mcp_sandbox.sandbox.egress import Egress
 from mcp_sandbox.sandbox.engine import Engine
@@ -85,6 +85,7 @@ class Sandbox:
         self._expires = int(time.time() + lifetime)
         self._start_from = image.id
         self._passwd: bytes | None = None
+        self._samples: dict[str, bytes] = {}
         self._servers: list[Server] = []
         self._started = 0
         self.unplanted: dict[str, str] = {}
@@ -140,20 +141,30 @@ class Sandbox:
         appended: Mapping[str, bytes],
         links: Mapping[str, str] | None = None,
         owned: Sequence[str] = (),
+        beside: Mapping[str, bytes] | None = None,
     ) -> None:
         """Put files (0644, root's) into the image that is started from now on.
 
         ``appended`` adds lines to the end of a file, and makes it when there is none. ``links``:
         path -> where it leads. ``owned``: folders that belong to the user that the server has
         first, with all that is in them. Paths where nothing can be planted are listed in
-        ``unplanted``. Raises ``EngineFailed``.
+        ``unplanted``. ``beside``: files that are put only where their folder is there and nothing
+        stands in their place, and are not listed. Raises ``EngineFailed``.
         """
         owner = users.numbers(self.effective_user(Relaxation.NONE), self._users())
         with self._planting() as planting:
             skipped, count = planting.plant(files, appended, links, owned, owner)
             self.unplanted |= skipped
+            count += planting.beside(beside or {})
             if count:
                 self._start_from = planting.commit()
+
+    def sample(self, files: Mapping[str, bytes]) -> None:
+        """What every server that is started from now on finds in its ``/tmp``, as its own.
+
+        ``files``: absolute path -> content; a path that ends in ``/`` is a folder.
+        """
+        self._samples = dict(files)
 
     def start(
         self,
@@ -182,11 +193,12 @@ class Sandbox:
             planted=environment,
             labels=self._labels("server"),
             given=given,
+            samples=self._packed(relaxation),
         )
         self._started += 1
         unique = f"mcp-sandbox-{self._run_id}-{self._started}-{name}"
         pod = self._pod(spec, tracing, unique)
-        server = Server(pod, spec, relaxation=relaxation)
+        server = Server(pod, spec, relaxation=relaxation, samples=self._samples)
         self._servers.append(server)
         return server
 
@@ -226,6 +238,14 @@ class Sandbox:
                     labels=self._labels,
                 )  # fmt: skip
             return self._egress.volume
+
+    def _packed(self, relaxation: Relaxation) -> bytes:
+        """The samples as a tar whose files belong to the server's user; empty without any."""
+        if not self._samples:
+            return b""
+        return scratch.packed(
+            self._samples, users.numbers(self.effective_user(relaxation), self._users())
+        )
 
     def _users(self) -> bytes:
         """The image's ``/etc/passwd``, read once."""

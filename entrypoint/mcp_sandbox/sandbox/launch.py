@@ -19,7 +19,7 @@ import docker.errors
 from mcp_sandbox.errors import EngineFailed, ServerNotStarted
 from mcp_sandbox.model import ImageFacts, Network, Tracing
 from mcp_sandbox.model.launch import Sidecar
-from mcp_sandbox.sandbox import sidecar
+from mcp_sandbox.sandbox import scratch, sidecar
 from mcp_sandbox.sandbox import spec as spec_
 from mcp_sandbox.sandbox.engine import Engine, explain
 from mcp_sandbox.sandbox.helper import HelperSpec
@@ -78,7 +78,7 @@ class Pod:
         self._streams: list[AttachedStream] = []
         self._containers: list[str] = []
         self._relay: Relay | None = None
-        self._volume = ""
+        self._volumes: list[str] = []
         self._name = name
         try:
             self.id = self._assemble(spec)
@@ -119,27 +119,31 @@ class Pod:
         """Remove the containers, then the volume. Raises ``EngineFailed``."""
         engine = self.kit.engine
         with contextlib.ExitStack() as stack:
-            if self._volume:
-                stack.callback(self._remove_volume)
+            for volume in self._volumes:
+                stack.callback(self._remove_volume, volume)
             for container in self._containers:
                 stack.callback(engine.remove_container, container)
 
-    def _remove_volume(self) -> None:
+    def _remove_volume(self, name: str) -> None:
         engine = self.kit.engine
         with (
-            engine.guard("The volume of a server's trace cannot be removed"),
+            engine.guard(f"The volume {name} of a server cannot be removed"),
             contextlib.suppress(docker.errors.NotFound),
         ):
-            engine.api.remove_volume(self._volume)
+            engine.api.remove_volume(name)
 
     # --- step by step ---
 
     def _assemble(self, spec: spec_.ServerSpec) -> str:
+        if spec.samples:
+            self._make_scratch(spec)
         ties = self.ties
         if ties.tracing is Tracing.NONE:
             if ties.network is Network.NONE:
                 server = self._server(spec)
                 self._start_server(server)
+                # Nobody holds the volume before the server does; it is called a moment later.
+                self._unpack(server, spec)
                 return server
             if ties.terminates:
                 self._make_volume()
@@ -150,12 +154,14 @@ class Pod:
             watch.ready()
             watch.calibrate()
             self._start_sidecars(watch, warden)
+            self._unpack(server, spec)
             self._start_server(server)
             return server
         self._make_volume()
         server = self._server(spec)
         warden, watch = self._warden(server)
         self._start_server(server)
+        self._unpack(server, spec)
         self._start(warden, "The warden")
         if ties.tracing is Tracing.OUTSIDE:
             self._attach_tracer(server)
@@ -166,13 +172,28 @@ class Pod:
         return server
 
     def _make_volume(self) -> None:
-        self._volume = f"{self._name}-channel"
-        self.ties = replace(self.ties, channel=self._volume)
-        with self.kit.engine.guard("The volume of a server's trace cannot be made"):
-            labels = self.kit.labels("channel")
+        self.ties = replace(self.ties, channel=self._volume("channel"))
+
+    def _make_scratch(self, spec: spec_.ServerSpec) -> None:
+        options = scratch.options(spec.limits.tmpfs)
+        self.ties = replace(self.ties, scratch=self._volume("scratch", **options))
+
+    def _volume(self, role: str, **options: Any) -> str:
+        """Make a volume of this server's. Returns its name."""
+        name = f"{self._name}-{role}"
+        labels = self.kit.labels(role)
+        with self.kit.engine.guard(f"The volume {name} of a server cannot be made"):
             self.kit.engine.made(
-                lambda: self.kit.engine.api.create_volume(self._volume, labels=labels)
+                lambda: self.kit.engine.api.create_volume(name, labels=labels, **options)
             )
+        self._volumes.append(name)
+        return name
+
+    def _unpack(self, server: str, spec: spec_.ServerSpec) -> None:
+        """Put the samples into the server's ``/tmp``."""
+        if spec.samples:
+            with self.kit.engine.guard("The sample files cannot be put into the server's /tmp"):
+                self.kit.engine.api.put_archive(server, scratch.MOUNT, spec.samples)
 
     def _server(self, spec: spec_.ServerSpec) -> str:
         container = self._create(spec_.body(spec, self.ties), "The server's container", "")
@@ -188,9 +209,10 @@ class Pod:
             tls=ties.tls,
             allow=self.kit.allow,
             egress=self.kit.way_out() if ties.network is Network.SINK else "",
-            channel=self._volume,
+            channel=self.ties.channel,
             collect=ties.tracing is not Tracing.NONE,
             ipv6=ties.ipv6,
+            scratch=ties.scratch if ties.tracing is Tracing.NONE else "",
             labels=self.kit.labels("warden"),
         ).body()
         container = self._create(body, "The warden", "-warden")
@@ -243,7 +265,7 @@ class Pod:
         with engine.guard("The server's container cannot be inspected"):
             pid = int(engine.api.inspect_container(server)["State"]["Pid"])
         labels = self.kit.labels("tracer")
-        spec = TracerSpec(self.kit.image, server, pid, self._volume, labels)
+        spec = TracerSpec(self.kit.image, server, pid, self.ties.channel, labels)
         container = self._create(spec.body(), "The tracer", "-tracer")
         said = HeadTail(64 * 2**10)
         stream = self._attached(container, "The tracer", said, stdin=False)

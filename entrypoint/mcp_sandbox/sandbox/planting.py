@@ -138,6 +138,11 @@ class Planting:
             self._known.clear()
         return skipped, count
 
+    def beside(self, files: Mapping[str, bytes]) -> int:
+        """Write files whose folder the image has. Returns how many; the others are left out."""
+        there = {path: data for path, data in files.items() if not self._no_link(path)}
+        return self.plant(there, {})[1] if there else 0
+
     def _link(self, tar: tarfile.TarFile, links: Mapping[str, str], skipped: dict[str, str]) -> int:
         """Add the links that can be made, and note why the others cannot. Returns how many."""
         count = 0
@@ -171,7 +176,7 @@ class Planting:
         return _File(old.path, old.content + glue + content, old.mode, old.uid, old.gid)
 
     def _no_link(self, path: str) -> str:
-        """Why no link can be made there: one that makes its folder would change the server."""
+        """Why nothing can be put there: what makes its folder, too, would change the server."""
         if obstacle := self._obstacle(path):
             return obstacle
         if self._stat(posixpath.dirname(path)) is None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from mcp_sandbox import endpoints
 from mcp_sandbox.model import Network, Tls, Tracing
-from mcp_sandbox.sandbox import egress
+from mcp_sandbox.sandbox import egress, scratch
 from mcp_sandbox.sandbox.bundle import CHANNEL, TRACER
 
 HOSTNAME = endpoints.OWN_NAME
@@ -72,19 +72,23 @@ class Ties:
     """The container whose network it joins; empty when it has its own."""
     ipv6: bool = True
     """The engine's kernel has IPv6, which is off in a container without a network."""
+    scratch: str = ""
+    """The volume in memory that is its ``/tmp``; empty when that is a tmpfs of its own."""
 
     @property
     def mounts(self) -> list[dict[str, Any]]:
-        """Both volumes, read-only; for an untraced server none, or that of the certificate."""
+        """Ours, read-only: for an untraced server none, or the certificate's; and its ``/tmp``."""
         volumes = [(self.channel, CHANNEL_MOUNT)] if self.channel else []
         if self.tracing is not Tracing.NONE:
             volumes.insert(0, (self.bundle, BUNDLE_MOUNT))
+        if self.scratch:
+            volumes.append((self.scratch, scratch.MOUNT))
         return [
             {
                 "Type": "volume",
                 "Source": volume,
                 "Target": target,
-                "ReadOnly": True,
+                "ReadOnly": target != scratch.MOUNT,
                 "VolumeOptions": {"NoCopy": True},
             }
             for volume, target in volumes
@@ -177,6 +181,8 @@ class WardenSpec:
     collect: bool = True
     """The FIFOs are there, and the trace is to be taken."""
     ipv6: bool = True
+    scratch: str = ""
+    """The server's volume in memory, which lasts only while somebody holds it."""
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def body(self) -> dict[str, Any]:
@@ -198,6 +204,8 @@ class WardenSpec:
             mounts += [volume if self.collect else volume | {"VolumeOptions": {"NoCopy": True}}]
         if self.egress:
             mounts += [egress.warden_mount(self.egress)]
+        if self.scratch:
+            mounts += [scratch.held(self.scratch)]
         if mounts:
             host["Mounts"] = mounts
         if sink:

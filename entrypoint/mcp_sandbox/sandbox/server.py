@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from mcp_sandbox.errors import EngineFailed
@@ -55,8 +56,16 @@ def as_it_is(text: str) -> str:
 class Server:
     """A started container. Made by ``Sandbox.start``."""
 
-    def __init__(self, pod: Pod, spec: spec_.ServerSpec, *, relaxation: Relaxation) -> None:
-        """Take a pod whose server runs."""
+    def __init__(
+        self,
+        pod: Pod,
+        spec: spec_.ServerSpec,
+        *,
+        relaxation: Relaxation,
+        samples: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> None:
+        """Take a pod whose server runs. ``samples``: what was put into its ``/tmp``, by path."""
+        self._samples = samples
         self._pod = pod
         self._engine = pod.kit.engine
         self._spec = spec
@@ -234,7 +243,7 @@ class Server:
             processes_at_end=tuple(mask(line) for line in at_end),
             changes=changed,
             cgroup=counters,
-            tmpfs=entries,
+            tmpfs=see.without(entries, self._samples, mask),
             tmpfs_canaries=hits,
             tracing=self._pod.ties.tracing,
             network=self._pod.ties.network,

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mcp_sandbox.model import LaunchFacts, Limits, Relaxation, Tracing
+from mcp_sandbox.sandbox import scratch
 from mcp_sandbox.sandbox.pod import ALONE, HOSTNAME, Ties
 
 UNPRIVILEGED = "65532:65532"
@@ -69,6 +70,8 @@ class ServerSpec:
     """What the command line ends in: nothing when the image's own command stands as it is. A
     planted secret is named there, not shown."""
     labels: dict[str, str] = field(default_factory=dict)
+    samples: bytes = b""
+    """A tar that is unpacked into ``/tmp`` before the server runs; left out of the command line."""
 
 
 def server_spec(
@@ -84,6 +87,7 @@ def server_spec(
     planted: Mapping[str, str],
     labels: Mapping[str, str],
     given: Given = NOTHING_GIVEN,
+    samples: bytes = b"",
 ) -> ServerSpec:
     """The container for one step of the ladder. ``user`` is the effective one."""
     step = LADDER.index(relaxation)
@@ -111,6 +115,7 @@ def server_spec(
         planted=tuple(f"{k}={v}" for k, v in sorted(planted.items()) if k not in named),
         arguments=() if command == own and not extra_args else tuple(one for _, one in command),
         labels=dict(labels),
+        samples=samples,
     )
 
 
@@ -149,7 +154,11 @@ def body(spec: ServerSpec, ties: Ties = ALONE) -> dict[str, Any]:
                 *([f"seccomp={ties.seccomp}"] if ties.seccomp else []),
             ],
             **({"Mounts": mounts} if (mounts := ties.mounts) else {}),
-            "Tmpfs": dict(_tmpfs(spec)),
+            "Tmpfs": {
+                path: options
+                for path, options in _tmpfs(spec)
+                if not (ties.scratch and path == scratch.MOUNT)
+            },
             "IpcMode": "private",
             "Ulimits": [
                 {"Name": name, "Soft": value, "Hard": value} for name, value in _ulimits(limits)

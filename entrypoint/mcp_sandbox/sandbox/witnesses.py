@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from mcp_sandbox.model import CanaryHit, CgroupCounters, FileChange, TmpfsEntry
@@ -165,6 +165,33 @@ def tmpfs_entries(
     return tuple(sorted(entries, key=lambda e: e.path)), tuple(sorted(hits, key=_order)), trouble
 
 
+def without(
+    entries: Iterable[TmpfsEntry], given: Mapping[str, bytes], mask: Mask
+) -> tuple[TmpfsEntry, ...]:
+    """What the server made or changed: without what was put there and is as it was.
+
+    ``given``: path -> content, that of a folder ends in ``/``. A file counts as it was when its
+    size and the beginning that was kept are; the kernel's record has what was written behind that.
+    """
+    folders = {path for one in given for path in _folders(one)}
+
+    def as_it_was(entry: TmpfsEntry) -> bool:
+        if entry.kind == "directory":
+            return entry.path in folders
+        content = given.get(entry.path)
+        if content is None or entry.kind != "file" or entry.size != len(content):
+            return False
+        return entry.text == _head(content, mask)
+
+    return tuple(entry for entry in entries if not as_it_was(entry))
+
+
+def _folders(path: str) -> Iterator[str]:
+    """``/a/b/c`` and ``/a/b/`` -> ``/a/b``, ``/a``."""
+    while path := path.rpartition("/")[0]:
+        yield path
+
+
 def _order(hit: tuple[str, CanaryHit]) -> tuple[str, str, str]:
     return hit[0], hit[1].place, hit[1].encoding
 
@@ -196,8 +223,12 @@ def _content(
         head = window if head is None else head
         found |= dict.fromkeys(find(window))
         carried = window[-_OVERLAP:]
-    text = mask((head or b"")[: 4 * TEXT_HEAD].decode("utf-8", "replace"))
-    return text[:TEXT_HEAD], tuple(found)
+    return _head(head or b"", mask), tuple(found)
+
+
+def _head(data: bytes, mask: Mask) -> str:
+    """The beginning as text, masked before it is cut."""
+    return mask(data[: 4 * TEXT_HEAD].decode("utf-8", "replace"))[:TEXT_HEAD]
 
 
 def stderr_text(head: bytes, tail: bytes, dropped: int, mask: Mask) -> str:
