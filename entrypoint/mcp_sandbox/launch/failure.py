@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mcp_sandbox.launch import fatal, needs, symptoms
 from mcp_sandbox.launch import help as usage
-from mcp_sandbox.launch import needs, symptoms
 from mcp_sandbox.model import SessionEnd, Transport
 from mcp_sandbox.model.launch import Needed, StartReason, Where
 
@@ -87,6 +87,12 @@ _MEND = {
     "run their scripts with --install-scripts.",
 }
 """What the image was made of -> the way out of a crash at import."""
+_BUILT = {
+    "": "Let packages run their scripts when the image installs them, or build that part in it.",
+    "npm": "Let packages run their scripts with --install-scripts; what they need to be built or "
+    "loaded comes with --system-packages.",
+}
+"""The same for a compiled part that is missing."""
 _ENDED = frozenset({SessionEnd.EXITED, SessionEnd.STUCK_WRITE, SessionEnd.BUDGET})
 
 
@@ -171,15 +177,22 @@ def _setting(seen: Seen, text: str, needed: Sequence[Needed]) -> Failure | None:
 
 
 def _ended(seen: Seen, text: str, _: Sequence[Needed]) -> Failure | None:
-    """What a server says that has ended."""
+    """What a server says that has ended: first the error that ended it, then all but warnings."""
     if seen.end is not SessionEnd.EXITED:
         return None
+    lines = text.splitlines()
+    for part in (fatal.error(lines), fatal.without_warnings(lines)):
+        if found := _said(seen, "\n".join(part)):
+            return found
+    if seen.exit_code and seen.hosts and not text.strip():
+        return _without_network(seen, "ended when the network did not answer as it wants")
+    return None
+
+
+def _said(seen: Seen, text: str) -> Failure | None:
+    """The reason that the words of a server that has ended give."""
     if symptoms.IMPORT.search(text):
-        return Failure(
-            StartReason.CRASHED_AT_IMPORT,
-            f"The server crashed while it loaded its own code, with code {seen.exit_code}",
-            _MEND.get(seen.source, _MEND[""]),
-        )
+        return _import(seen, text)
     lines = [line for line in text.splitlines() if symptoms.FOLDER.search(line)]
     if lines:
         path = next((match[1] for line in lines if (match := symptoms.ABSOLUTE.search(line))), "")
@@ -189,9 +202,21 @@ def _ended(seen: Seen, text: str, _: Sequence[Needed]) -> Failure | None:
             "Have it write to /tmp or declare the folder as a VOLUME in its Dockerfile, which "
             "gives it an empty one in memory.",
         )
-    if symptoms.NETWORK.search(text) or (seen.exit_code and seen.hosts and not text.strip()):
+    if symptoms.NETWORK.search(text):
         return _without_network(seen, "ended when the network did not answer as it wants")
     return None
+
+
+def _import(seen: Seen, text: str) -> Failure:
+    crashed = f"The server crashed while it loaded its own code, with code {seen.exit_code}"
+    if native := symptoms.NATIVE.search(text):
+        return Failure(
+            StartReason.CRASHED_AT_IMPORT,
+            f"{crashed}: it lacks a part that is built when it is installed "
+            f"({native[0].strip()[:QUOTED]})",
+            _BUILT.get(seen.source, _BUILT[""]),
+        )
+    return Failure(StartReason.CRASHED_AT_IMPORT, crashed, _MEND.get(seen.source, _MEND[""]))
 
 
 def _without_network(seen: Seen, did: str) -> Failure:

@@ -11,9 +11,11 @@ import hashlib
 import re
 import uuid
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from mcp_sandbox.launch import contents, symptoms
 from mcp_sandbox.launch.kinds import may_be_set, words
+from mcp_sandbox.launch.needs import readable
 from mcp_sandbox.model.launch import Invented, Needed, SettingKind, Where
 
 MAX_INVENTED = 48
@@ -53,25 +55,6 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "repository": ("sample/sample",),
 }
 _NUMBERS: dict[str, str] = {"timeout": "30", "limit": "10", "max": "10", "dimensions": "384"}
-_GOOGLE = (
-    '{"type": "service_account", "project_id": "sample", "private_key_id": "1", "private_key": '
-    '"-----BEGIN PRIVATE KEY-----\\n{}\\n-----END PRIVATE KEY-----\\n", '
-    '"client_email": "service@sample.internal.example", "client_id": "1", '
-    '"token_uri": "https://token.internal.example/token"}\n'
-)
-_KUBE = (
-    "apiVersion: v1\nkind: Config\ncurrent-context: sample\n"
-    "clusters:\n- name: sample\n  cluster:\n    server: https://cluster.internal.example:6443\n"
-    "contexts:\n- name: sample\n  context:\n    cluster: sample\n    user: sample\n"
-    "users:\n- name: sample\n  user:\n    token: {}\n"
-)
-_OPENAPI = (
-    '{"openapi": "3.0.3", "info": {"title": "Sample", "version": "1.0.0"}, '
-    '"servers": [{"url": "https://api.internal.example"}], "paths": {"/items": {"get": '
-    '{"operationId": "listItems", "responses": {"200": {"description": "OK"}}}}}}\n'
-)
-
-
 _TO_BLAME = (SettingKind.DATABASE, SettingKind.FILE, SettingKind.FOLDER)
 
 
@@ -99,13 +82,15 @@ def _is_plain(value: str) -> bool:
 
 def _by_kind(needed: Needed, seed: int) -> tuple[_Try, ...]:  # noqa: PLR0911 - one per kind
     parts = words(needed.name)
+    if needed.where is Where.FILE:
+        return _at_path(needed.name)
     match needed.kind:
         case SettingKind.SECRET:
             return (_Try("", secret=True),)
         case SettingKind.DATABASE:
             return _database(parts)
         case SettingKind.FILE:
-            return _file(needed.name, parts)
+            return _file(needed.name)
         case SettingKind.FOLDER:
             return (_Try(SCRATCH), _Try(f"{SCRATCH}/sample.txt"))
         case SettingKind.CHOICE:
@@ -144,19 +129,17 @@ def _database(parts: tuple[str, ...]) -> tuple[_Try, ...]:
     return (_Try(form, secret=True), *in_a_file)
 
 
-def _file(name: str, parts: tuple[str, ...]) -> tuple[_Try, ...]:
-    said = frozenset(parts)
-    if name.upper().endswith("APPLICATION_CREDENTIALS"):
-        return (_Try(f"{FILES}/credentials.json", secret=True, file=_GOOGLE),)
-    if "kubeconfig" in said or said >= {"kube", "config"}:
-        return (_Try(f"{FILES}/kubeconfig.yaml", secret=True, file=_KUBE),)
-    if said & {"openapi", "spec", "swagger"}:
-        return (_Try(f"{FILES}/openapi.json", file=_OPENAPI),)
-    return (
-        _Try(f"{FILES}/settings.json", file="{}\n"),
-        _Try(f"{FILES}/settings.yaml", file="{}\n"),
-        _Try(f"{FILES}/settings.txt", file="sample\n"),
+def _file(name: str) -> tuple[_Try, ...]:
+    return tuple(
+        _Try(f"{FILES}/{one.name}", secret=one.secret, file=one.text)
+        for one in contents.possible(name)
     )
+
+
+def _at_path(path: str) -> tuple[_Try, ...]:
+    """A file where the server looks for it; what stands there cannot be replaced."""
+    one = contents.likely(path.rpartition("/")[2])
+    return (_Try(path, secret=one.secret, file=one.text),)
 
 
 def _choice(choices: tuple[str, ...]) -> tuple[_Try, ...]:
@@ -174,6 +157,15 @@ def _name(name: str, parts: tuple[str, ...], seed: int) -> tuple[_Try, ...]:
     if parts[-1] in {"user", "username", "login"}:
         return (_Try("user"), _Try("user@example.com"))
     return (_Try("sample"),)
+
+
+def _ends_a_word(line: str, value: str) -> bool:
+    """Whether a line has a value as the end of a path or as a whole word in quotes."""
+    return any(
+        f"{before}{value}{after}" in line
+        for before in ("/", "'", '"', "`", " ")
+        for after in ("'", '"', "`")
+    )
 
 
 @dataclass
@@ -212,6 +204,22 @@ class Inventor:
             key=lambda one: _TO_BLAME.index(one[0].kind) if one[0].kind in _TO_BLAME else 9,
         )
         return any(self._give(needed, turn + 1) for needed, turn, _ in ordered)
+
+    def opened(self, text: str) -> tuple[str, ...]:
+        """Give a file to each setting whose value was opened as one; returns their names.
+
+        ``text``: what the server said, its secrets masked.
+        """
+        lines = [line for line in readable(text) if symptoms.NO_FILE.search(line)]
+        found = []
+        for name, (needed, _, _) in tuple(self._given.items()):
+            _, shown = self.value(name)
+            if needed.kind is SettingKind.FILE or needed.where is Where.FILE or not shown:
+                continue
+            if any(_ends_a_word(line, shown) for line in lines):
+                self._given[name] = (replace(needed, kind=SettingKind.FILE, value=""), -1, "")
+                found.append(name)
+        return tuple(name for name in found if self._give(self._given[name][0], 0))
 
     def _give(self, needed: Needed, turn: int) -> bool:
         name = needed.name
@@ -299,7 +307,7 @@ class Inventor:
                 where=needed.where,
                 kind=needed.kind,
                 source=needed.source,
-                shown="" if self._is_secret(name) else value,
+                shown="" if self._is_secret(name) or needed.where is Where.FILE else value,
             )
             for name, (needed, _, value) in self._given.items()
         )
@@ -320,4 +328,6 @@ class Inventor:
 
 def place(needed: Needed) -> str:
     """Where a secret of this setting is planted, in the words of the report."""
+    if needed.where is Where.FILE:
+        return needed.name
     return f"{'env' if needed.where is Where.ENVIRONMENT else 'argument'}:{needed.name}"

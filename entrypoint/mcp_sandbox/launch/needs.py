@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-from mcp_sandbox.launch import blocks
+from mcp_sandbox.launch import blocks, fatal, placed
 from mcp_sandbox.launch.kinds import is_status, kind, may_be_set
 from mcp_sandbox.model.launch import Needed, SettingKind, Where
 
@@ -56,7 +57,6 @@ _CALM = re.compile(
     re.IGNORECASE,
 )
 """Said of a setting that the server can do without."""
-_WARNING = re.compile(r"^\W{0,4}(?:\S{1,40} {1,2}){0,4}\W{0,3}warn(?:ing)?\b", re.IGNORECASE)
 _READ = re.compile(
     r"(?:os\.environ\[|os\.getenv\(|environ\.get\(|process\.env\.|process\.env\[|Deno\.env\.get\("
     r"|Bun\.env\.|env::var\(|env!\(|os\.Getenv\(|System\.getenv\(|ENV\[|ENV\.fetch\("
@@ -114,15 +114,27 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 )
 _ASSIGNED = re.compile(rf"^\W{{0,6}}(?:export|set|-e|--env) {{1,4}}({_ENV})=")
 
-_KNOWN: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
+_CAMEL = r"[a-z][a-z0-9]{0,20}[A-Z][A-Za-z0-9]{0,30}"
+_IN_CODE = re.compile(
+    rf"(?<![\w.$/-])({_CAMEL}(?:(?:, ?and |, ?or |, | and | or |/){_CAMEL}){{0,7}}),? "
+    r"(?:is|are) (?:required|missing|mandatory|not (?:set|provided|configured|specified|given))\b"
+    rf"|\b[Mm]issing (?:required )?({_CAMEL}(?:(?:, ?and |, ?or |, | and | or ){_CAMEL}){{0,7}})$"
+)
+"""Settings by what the server's own code calls them: ``appId and appSecret are required``."""
+_CODE_ERROR = re.compile(r"\b(?:Type|Reference|Syntax|Name|Attribute)Error\b")
+
+_KNOWN: tuple[tuple[re.Pattern[str], tuple[str, ...], str], ...] = (
     (re.compile(r"NoRegionError|You must specify a region|Region is missing"),
-     ("AWS_REGION", "AWS_DEFAULT_REGION")),
+     ("AWS_REGION", "AWS_DEFAULT_REGION"), ""),
     (re.compile(r"default credentials were not found|(?:load|find) (?:the )?default credentials"),
-     ("GOOGLE_APPLICATION_CREDENTIALS",)),
+     ("GOOGLE_APPLICATION_CREDENTIALS",), ""),
     (re.compile(r"Invalid kube-config file|no configuration has been provided, try setting KUBE"),
-     ("KUBECONFIG",)),
+     ("KUBECONFIG",), ""),
+    # .NET without the library that knows languages: https://aka.ms/dotnet-missing-libicu
+    (re.compile(r"Couldn't find a valid ICU package installed on the system"),
+     ("DOTNET_SYSTEM_GLOBALIZATION_INVARIANT",), "1"),
 )  # fmt: skip
-"""Failures of well-known libraries that name no setting -> the settings that they mean."""
+"""Failures of well-known libraries that name no setting -> those that they mean, and a value."""
 
 
 def in_text(text: str, source: str = SOURCE) -> tuple[Needed, ...]:
@@ -136,9 +148,13 @@ def in_text(text: str, source: str = SOURCE) -> tuple[Needed, ...]:
     for needed in blocks.in_lines(lines, source):
         found.setdefault(needed.name, needed)
     for line in lines:
-        into = warned if _WARNING.search(line) else found
+        into = warned if fatal.WARNING.search(line) else found
         for needed in _in_line(line, source):
             into.setdefault(needed.name, needed)
+    if not found:
+        # A variable that says where a file is goes before the file.
+        files = [needed for line in lines for needed in placed.in_line(line, source)]
+        found |= {one.name: one for one in files}
     return tuple(list((found or warned).values())[:MAX_NEEDED])
 
 
@@ -159,14 +175,17 @@ def _in_line(line: str, source: str) -> Iterator[Needed]:
             for needed in _read(match.group(match.lastindex or 0), how, line, source):
                 formed = True
                 yield needed
-    for pattern, names in _KNOWN:
+    for pattern, names, value in _KNOWN:
         if pattern.search(line):
-            yield from (variable(name, line, source) for name in names)
+            yield from (replace(variable(name, line, source), value=value) for name in names)
     if len(line) <= _MAX_CODE:
         code = [match[1] for match in _READ.finditer(line)]
         yield from _variables(code, line, source)
     if match := _ASSIGNED.search(line):
         yield from _variables([match[1]], line, source)
+    if (match := _IN_CODE.search(line)) and not _CODE_ERROR.search(line):
+        called = re.findall(_CAMEL, match[1] or match[2])
+        yield from _variables(map(blocks.as_variable, called), line, source)
     if not formed and _LACKS.search(line) and not _CALM.search(line):
         yield from _sentence(line, source)
 
@@ -227,6 +246,15 @@ def _read(text: str, how: str, line: str, source: str) -> Iterator[Needed]:  # n
                 yield from (positional(name, line, source) for name in names)
 
 
+_IS_A_FILE = re.compile(
+    r"['\"`]?(?: to| as|:)? (?:be )?(?:the |a |an )?(?:full |absolute |file ?)?path (?:of|to) "
+    r"(?:the |your |an? )?(?:[\w.-]{1,30} ){0,3}?(?:file|json)\b"
+    r"|=['\"`]?(?:~|\.|[A-Z]:)?[/\\][^\s'\"`]{1,200}\.(?:json|ya?ml|toml|pem|p12|txt|ini)\b",
+    re.IGNORECASE,
+)
+"""After a variable's name: its value is the path of a file."""
+_IS_TRUE = re.compile(r"['\"`]?(?: ?= ?| to | as )['\"`]?(true|1|yes|on)\b(?!['\"`]? to \d)")
+"""The same: it switches something on."""
 _CHOICES = re.compile(r"choose from:?\s{0,4}(.{1,200})|\{([\w,-]{3,200})\}", re.IGNORECASE)
 
 
@@ -239,6 +267,11 @@ def choices(line: str) -> tuple[str, ...]:
 
 def variable(name: str, about: str, source: str) -> Needed:
     """An environment variable."""
+    said = about[:MAX_LINE].partition(name)[2]
+    if _IS_A_FILE.match(said):
+        return Needed(name, Where.ENVIRONMENT, SettingKind.FILE, source)
+    if match := _IS_TRUE.match(said):
+        return Needed(name, Where.ENVIRONMENT, SettingKind.BOOLEAN, source, value=match[1])
     return Needed(name, Where.ENVIRONMENT, kind(name, about), source)
 
 

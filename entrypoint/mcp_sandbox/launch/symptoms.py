@@ -39,7 +39,9 @@ FOLDER = re.compile(
     # What Node says of a folder to make, parents and all, on a read-only file system.
     r"|ENOENT: no such file or directory, mkdir"
     r"|not writable|No space left on device|\bENOSPC\b|(?:cannot|unable to|failed to) create "
-    r"(?:the )?(?:log |cache |data )?(?:dir|folder|file))",
+    r"(?:the )?(?:log |cache |data )?(?:dir|folder|file)"
+    r"|(?:dir|directory|folder) (?:couldn't|could not|cannot) be created"
+    r"|not accessible for read/write)",
     re.IGNORECASE,
 )
 ABSOLUTE = re.compile(r"['\"`: ](/[\w.@+/-]{1,200})")
@@ -55,6 +57,19 @@ IMPORT = re.compile(
     r"|AttributeError: '(?!NoneType|str|int|float|bool|list|dict|tuple|set|bytes)\w{1,100}' object"
     r" has no attribute"
 )
+NO_FILE = re.compile(
+    r"\bENOENT\b|\bEISDIR\b|no such file or directory|FileNotFoundError|IsADirectoryError"
+    r"|\bis a directory\b|(?:cannot|could not|failed to) (?:find|open|read) (?:the )?file"
+    r"|file (?:is )?(?:not found|does not exist|missing)",
+    re.IGNORECASE,
+)
+"""Something was opened as a file that is none."""
+NATIVE = re.compile(
+    # As bindings, node-gyp-build, prebuilds and plain ``require`` word it.
+    r"Cannot find module '[^'\n]{1,200}\.node'|Could not locate the bindings file"
+    r"|No native build was found[^\n]{0,100}|Could not load the \"[^\"\n]{1,60}\" module using"
+)
+"""A compiled part of a package of npm that is not there."""
 NETWORK = re.compile(
     r"\bENOTFOUND\b|\bEAI_AGAIN\b|\bECONNREFUSED\b|\bECONNRESET\b|\bETIMEDOUT\b|\bENETUNREACH\b"
     r"|network is unreachable|name or service not known|name resolution|no such host"

@@ -14,6 +14,8 @@ class Where(StrEnum):
     ENVIRONMENT = "environment"
     FLAG = "flag"
     POSITIONAL = "positional"
+    FILE = "file"
+    """A file at a path of the server's own choice; the setting's name is that path."""
 
 
 class SettingKind(StrEnum):
@@ -41,7 +43,7 @@ class Needed:
     """A setting that a server wants."""
 
     name: str
-    """Variable, ``--flag``, or what the documentation calls a positional argument."""
+    """Variable, ``--flag``, path, or what the documentation calls a positional argument."""
     where: Where
     kind: SettingKind
     source: str

@@ -79,7 +79,8 @@ class Inventing:
 
     def _found_something(self, seen: Seen, failure: Failure, relaxation: Relaxation) -> bool:
         add, reason = self._inventor.add, failure.reason
-        if add(failure.needed):
+        opened = self._inventor.opened(f"{seen.stderr}\n{seen.stdout}")
+        if add(one for one in failure.needed if one.name not in opened) or opened:
             return True
         if reason is StartReason.WRONG_TRANSPORT and add(self._over_stdio(seen.stderr)):
             return True

@@ -15,6 +15,48 @@ SILENT = Seen(SessionEnd.NEVER_ANSWERED, machine="x86_64", image_architecture="a
 PORT = (8080,)
 
 
+KEYTAR = """[WARN] [StorageManager] Failed to initialize: Error: Cannot find module '../keytar.node'
+Require stack:
+- /app/node_modules/keytar/lib/keytar.js
+[WARN] [StorageManager] User Access Token Store will be disabled.
+"""
+THROWN = """/app/node_modules/acme/dist/auth/handler.js:27
+            throw new Error('nobody knows who asks');
+                  ^
+
+Error: nobody knows who asks
+    at new Handler (/app/node_modules/acme/dist/auth/handler.js:27:19)
+
+Node.js v24.19.0
+"""
+UNBUILT = """node:internal/modules/cjs/loader:1517
+  const err = new Error(message);
+              ^
+
+Error: Cannot find module '../build/Release/keytar.node'
+Require stack:
+- /app/node_modules/keytar/lib/keytar.js
+    at Module._resolveFilename (node:internal/modules/cjs/loader:1517:15)
+"""
+CHAINED = """Traceback (most recent call last):
+  File "/app/a.py", line 1, in <module>
+ModuleNotFoundError: No module named 'acme'
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "/app/a.py", line 3, in <module>
+RuntimeError: no backend
+"""
+SURVIVED = """Traceback (most recent call last):
+  File "/app/a.py", line 1, in <module>
+ModuleNotFoundError: No module named 'extras'
+Traceback (most recent call last):
+  File "/app/a.py", line 9, in <module>
+ConnectionError: Connection refused
+"""
+
+
 def exited(stderr: str, code: int = 1, **more: object) -> Seen:
     return replace(EXITED, stderr=stderr, exit_code=code, **more)  # type: ignore[arg-type]
 
@@ -79,6 +121,32 @@ CASES: dict[str, tuple[Seen, StartReason]] = {
     "an import, in Node": (
         exited("Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'zod' imported from /app/x.js"),
         StartReason.CRASHED_AT_IMPORT,
+    ),
+    "a warning, then an error of its own": (exited(KEYTAR + THROWN), StartReason.EXITED),
+    "a warning and nothing else": (exited(KEYTAR), StartReason.CRASHED_AT_IMPORT),
+    "an error of its own, and what led to it": (
+        exited("connect ECONNREFUSED 127.0.0.1:5432\n" + THROWN),
+        StartReason.NEEDS_NETWORK,
+    ),
+    "an unbuilt part": (exited(UNBUILT), StartReason.CRASHED_AT_IMPORT),
+    "a chain": (exited(CHAINED), StartReason.CRASHED_AT_IMPORT),
+    "an import that was survived": (exited(SURVIVED), StartReason.NEEDS_NETWORK),
+    "an import in a warning of Python's": (
+        exited("/a.py:1: UserWarning: Cannot find module x\n  warnings.warn(x)\nValueError: 3"),
+        StartReason.EXITED,
+    ),
+    "names in code, behind a warning": (
+        exited(KEYTAR + "Error: appId, and appSecret are required"),
+        StartReason.MISSING_SETTING,
+    ),
+    "no folder to unpack in": (
+        exited(
+            "Failed to determine location for extracting embedded files.\n"
+            "DOTNET_BUNDLE_EXTRACT_BASE_DIR is not set, and a read-write cache directory couldn't "
+            "be created.",
+            159,
+        ),
+        StartReason.NEEDS_WRITABLE_FOLDER,
     ),
     "a class that has lost a part": (
         exited("AttributeError: 'Server' object has no attribute 'list_resources'"),
@@ -222,9 +290,17 @@ def test_hostile_text_is_bounded(text: str):
 
 
 def test_the_way_out_of_a_crash_at_import_depends_on_what_the_image_was_made_of():
-    said = "Error: Cannot find module '../build/Release/keytar.node'"
+    said = "Error: Cannot find module 'zod'"
     ways = {one: judge(exited(said, source=one)).way_out for one in ("", "pypi", "npm", "mcpb")}
     assert "--constraint" in ways["pypi"]
     assert "--install-scripts" in ways["npm"]
     assert ways[""] == ways["mcpb"]
     assert "--" not in ways[""]
+
+
+def test_a_part_that_was_not_built_is_named():
+    failure = judge(exited(UNBUILT, source="npm"))
+    assert "build/Release/keytar.node" in failure.what
+    assert failure.way_out.startswith("Let packages run their scripts with --install-scripts")
+    assert "--" not in judge(exited(UNBUILT)).way_out
+    assert "built" not in judge(exited("Error: Cannot find module './a.js'", source="npm")).what

@@ -155,6 +155,67 @@ def test_files_are_what_they_claim_to_be():
     assert len(made.settings) == 3
 
 
+def test_a_file_stands_where_the_server_looks_for_it():
+    made, minted = inventor()
+    path = "/home/server/.gmail-mcp/gcp-oauth.keys.json"
+    assert made.add([Needed(path, Where.FILE, SettingKind.FILE, "its last words")])
+    client = json.loads(made.files[path])["installed"]
+    assert client["client_secret"] == "s3cr3t"
+    assert minted[0][0] == path
+    assert (made.secrets, made.settings, made.arguments) == ({}, (), ())
+    assert [(one.name, one.shown) for one in made.invented] == [(path, "")]
+    assert not made.add([Needed(path, Where.FILE, SettingKind.FILE, "its last words")])
+
+
+@pytest.mark.parametrize(
+    ("name", "holds"),
+    [
+        ("GOOGLE_OAUTH_CREDENTIALS", "installed"),
+        ("GOOGLE_CREDENTIALS", "private_key"),
+        ("ACME_SERVICE_ACCOUNT_FILE", "private_key"),
+        ("ACME_TOKEN_FILE", "refresh_token"),
+    ],
+)
+def test_a_file_holds_what_its_name_tells(name: str, holds: str):
+    made, _ = inventor()
+    assert made.add([Needed(name, ENVIRONMENT, SettingKind.FILE, "test")])
+    (path,) = made.files
+    assert holds in json.loads(made.files[path])
+    assert made.settings == (f"{name}={path}",)
+
+
+def test_what_was_opened_as_a_file_becomes_one():
+    made, _ = inventor()
+    made.add([wanted("GOOGLE_OAUTH_CREDENTIALS"), wanted("ACME_STATE_PATH"), wanted("ACME_THING")])
+    assert set(made.secrets) == {"GOOGLE_OAUTH_CREDENTIALS"}
+    text = (
+        "Original error: ENOENT: no such file or directory, open "
+        "'/home/server/<planted:env:GOOGLE_OAUTH_CREDENTIALS>'\n"
+        "IsADirectoryError: [Errno 21] Is a directory: '/tmp'"
+    )
+    assert made.opened(text) == ("GOOGLE_OAUTH_CREDENTIALS", "ACME_STATE_PATH")
+    assert made.secrets == {}
+    assert made.settings[0] == f"GOOGLE_OAUTH_CREDENTIALS={FILES}/client.json"
+    assert made.settings[2] == "ACME_THING=sample"
+    assert "installed" in json.loads(made.files[f"{FILES}/client.json"])
+    assert made.opened(text) == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ENOENT: no such file or directory, open '/srv/samples'",
+        "the value 'sample' is not known",
+        "ENOENT: no such file or directory, open '/srv/sample/x'",
+    ],
+)
+def test_what_was_not_opened_stays(text: str):
+    made, _ = inventor()
+    made.add([wanted("ACME_THING")])
+    assert made.opened(text) == ()
+    assert made.settings == ("ACME_THING=sample",)
+
+
 def test_a_default_comes_first_and_a_placeholder_never():
     made, _ = inventor()
     made.add([wanted("ACME_MODE", value="fast"), wanted("ACME_NAME", value="<your-name>")])

@@ -148,6 +148,39 @@ TOLD = {
     "boto": ("botocore.exceptions.NoRegionError: You must specify a region.",
              ["AWS_REGION", "AWS_DEFAULT_REGION"]),
     "google": ("Your default credentials were not found.", ["GOOGLE_APPLICATION_CREDENTIALS"]),
+    "names in code": (
+        "[WARN] [StorageManager] Failed to initialize: Error: Cannot find module 'keytar.node'\n"
+        "            throw new Error('[Lark MCP]  appId, and appSecret are required');\n"
+        "                  ^\n\nError: [Lark MCP]  appId, and appSecret are required",
+        ["APP_ID", "APP_SECRET"],
+    ),
+    "one name in code": ("Error: Missing required apiKey", ["API_KEY"]),
+    "a file at a folder": (
+        "Error: OAuth keys file not found. Please place gcp-oauth.keys.json in current directory or"
+        " /home/server/.gmail-mcp",
+        ["/home/server/.gmail-mcp/gcp-oauth.keys.json"],
+    ),
+    "a file of settings, Node": (
+        "Error: ENOENT: no such file or directory, open '/home/server/.acme/state.json'",
+        ["/home/server/.acme/state.json"],
+    ),
+    "a file of settings, Python": (
+        "FileNotFoundError: [Errno 2] No such file or directory: '/etc/acme/credentials.json'",
+        ["/etc/acme/credentials.json"],
+    ),
+    "a file of settings, Go": (
+        "open /config/config.yaml: no such file or directory",
+        ["/config/config.yaml"],
+    ),
+    "a variable before its file": (
+        "Config file not found at /etc/acme/config.json\nor set ACME_CONFIG",
+        ["ACME_CONFIG"],
+    ),
+    "icu": (
+        "Process terminated. Couldn't find a valid ICU package installed on the system. Please "
+        "install libicu (or icu-libs) using your package manager and try again.",
+        ["DOTNET_SYSTEM_GLOBALIZATION_INVARIANT"],
+    ),
     "escapes": ("\x1b[31mError:\x1b[0m \x1b[1mACME_TOKEN\x1b[22m is not set", ["ACME_TOKEN"]),
     "a warning, when nothing else": ("WARN: ACME_TOKEN is not set", ["ACME_TOKEN"]),
 }  # fmt: skip
@@ -176,6 +209,14 @@ SILENT = {
     "too long a name": f"KeyError: '{'A' * 65}'",
     "model of data": "1 validation error for Tool\ninput schema\n  Field required",
     "field with a value": "1 validation error for Settings\nport\n  Input should be greater than 0",
+    "a mistake in code": "ReferenceError: fetchPage is not defined\nTypeError: aB is required",
+    "one word in code": "callback is required",
+    "a part of the program": "ENOENT: no such file or directory, open '/app/dist/config.json'",
+    "a package's own file": "Please place key.json in /app/node_modules/acme",
+    "data of the image": "ENOENT: no such file or directory, open '/srv/data/words.json'",
+    "a file of the system": "open /proc/sys/config.json: no such file or directory",
+    "no plain path": "open /srv/../root/config.json: no such file or directory",
+    "icu, in prose": "Please install libicu for other languages",
     "zod that has it": '"path": [\n "API_KEY"\n],\n"message": "Too short"',
 }
 
@@ -203,7 +244,33 @@ def test_kinds_and_places_are_told():
     assert {one.name: one.choices for one in told}["--mode"] == ("a1", "b2")
 
 
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        (
+            "Set ACME_OAUTH_CREDENTIALS to the path of your credentials file:",
+            SettingKind.FILE,
+            "",
+        ),
+        ('  export ACME_CREDENTIALS="/path/to/keys.json"', SettingKind.FILE, ""),
+        ("Please set ACME_CREDENTIALS", SettingKind.SECRET, ""),
+        ("Set ACME_TOKEN, or see the path of the file", SettingKind.SECRET, ""),
+        ("Set ACME_ALLOW_WRITES=true to go on", SettingKind.BOOLEAN, "true"),
+        ("ACME_INVARIANT must be set to 1", SettingKind.TEXT, ""),
+        ("Set `ACME_INVARIANT` to 1", SettingKind.BOOLEAN, "1"),
+        ("Set ACME_LIMIT to 100", SettingKind.NUMBER, ""),
+    ],
+)
+def test_what_a_value_has_to_be_is_read_behind_the_name(text: str, kind: SettingKind, value: str):
+    (told,) = needs.in_text(text)
+    assert (told.kind, told.value) == (kind, value)
+
+
 HOSTILE = {
+    "places": "place " * 200_000,
+    "paths": "open '" + "/a" * 500_000 + ".json' no such file",
+    "files": "put a.json in " + "/a.json " * 100_000,
+    "names in code": "aB, " * 200_000 + "are required",
     "one endless line": "ACME_TOKEN is not set " + "A_" * 500_000,
     "underscores": "missing " + "_" * 1_000_000,
     "capitals": "required: " + "A" * 1_000_000,

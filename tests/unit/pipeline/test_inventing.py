@@ -200,6 +200,29 @@ def test_files_that_are_named_are_put_into_the_image_once():
     assert box.files == {}
 
 
+def test_a_value_that_was_opened_becomes_the_path_of_a_file():
+    inventing, plans, held, box = begun()
+    name = "ACME_OAUTH_CREDENTIALS"
+    assert inventing.again(*failed(f"{name} is not set"), NONE)
+    assert name in plans.tools.environment
+    words = f"Please set {name}: ENOENT: no such file, open '/srv/<planted:env:{name}>'"
+    assert inventing.again(*failed(words), NONE)
+    assert name not in plans.tools.environment
+    assert plans.tools.given.settings == (f"{name}=/srv/settings/client.json",)
+    assert list(box.files) == ["/srv/settings/client.json"]
+    assert [one.shown for one in held.launch.invented] == ["/srv/settings/client.json"]
+
+
+def test_a_file_is_put_where_the_server_names_it():
+    inventing, plans, held, box = begun()
+    assert inventing.again(*failed("Please place acme.keys.json in /home/u/.acme"), NONE)
+    path = "/home/u/.acme/acme.keys.json"
+    assert box.files == {path: b"{}\n"}
+    assert plans.tools.given.settings == ()
+    assert [one.name for one in held.launch.invented] == [path]
+    assert not inventing.again(*failed("Please place acme.keys.json in /home/u/.acme"), NONE)
+
+
 def test_an_endless_help_is_read_to_its_bound():
     inventing, _, held, _ = begun(answer=b"--flag [required]\n" * 100_000)
     assert len(b"--flag [required]\n" * 100_000) > MAX_HELP
