@@ -11,61 +11,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
+from mcp_sandbox import samples
 from mcp_sandbox.model import Json
+from mcp_sandbox.probe import paths
+from mcp_sandbox.probe.context import MAX_TEXT, Context, Guess, Hint, words
 
-MAX_TEXT = 2_000
-"""Characters of a description that are looked at."""
-SAMPLE_FILE = "notes.txt"
-SAMPLE_TEXT = "Sample text."
-SCRATCH = "/tmp"  # noqa: S108 - the one writable folder of the server's container
+__all__ = [
+    "SAMPLE_FILE",
+    "SCRATCH",
+    "Context",
+    "Guess",
+    "Hint",
+    "guess_number",
+    "guess_text",
+    "words",
+]
 
-
-class Hint(StrEnum):
-    """What a parameter looks like."""
-
-    PATH = "path"
-    DIRECTORY = "directory"
-    URL = "url"
-    HOST = "host"
-    COMMAND = "command"
-    ARGUMENT = "argument"
-    """Something that ends up as an argument of a program: a revision, a branch, options."""
-    SQL = "sql"
-    SEARCH = "search"
-    CODE = "code"
-    TEMPLATE = "template"
-    DATA = "data"
-    """Text that is parsed: JSON, YAML, XML."""
-    TEXT = "text"
-    NAME = "name"
-    IDENTIFIER = "identifier"
-
-
-@dataclass(frozen=True)
-class Context:
-    """What is known around a parameter."""
-
-    tool: str = ""
-    description: str = ""
-    directories: tuple[str, ...] = ()
-    paths: tuple[str, ...] = ()
-    """Files that exist inside the server's allowed folders."""
-    absolute: bool = False
-    """Prefer absolute paths, in the one folder that can surely be written."""
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Guess:
-    """Hints, best first, and an ordinary value (a string or a number)."""
-
-    hints: tuple[Hint, ...]
-    value: Json
-
-
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+SAMPLE_FILE = samples.FILE
+SAMPLE_TEXT = samples.TEXT
+SCRATCH = samples.SCRATCH
 
 _VALUES: tuple[tuple[frozenset[str], tuple[Hint, ...], Json], ...] = tuple(
     (frozenset(words.split()), hints, value)
@@ -85,10 +50,31 @@ _VALUES: tuple[tuple[frozenset[str], tuple[Hint, ...], Json], ...] = tuple(
         ("code script javascript python program snippet", (Hint.CODE,), "1+1"),
         ("template", (Hint.TEMPLATE, Hint.TEXT), "Hello"),
         ("glob", (Hint.PATH,), "*.txt"),
-        ("branch revision ref commit sha rev tag target base", (Hint.ARGUMENT,), "HEAD"),
+        ("branch", (Hint.ARGUMENT,), samples.BRANCH),
+        ("tag", (Hint.ARGUMENT,), samples.TAG),
+        ("revision ref commit sha rev target base", (Hint.ARGUMENT,), "HEAD"),
         ("args arguments options flags option flag argv", (Hint.ARGUMENT,), "-h"),
         ("query search keyword keywords term filter q pattern regex", (Hint.SEARCH,), "notes"),
-        ("table column schema database db", (Hint.NAME, Hint.SQL), "notes"),
+        ("column columns", (Hint.NAME, Hint.SQL), "title"),
+        ("table schema database db", (Hint.NAME, Hint.SQL), samples.TABLE),
+        ("sheet worksheet", (Hint.NAME,), samples.SHEET),
+        ("cell", (Hint.NAME,), "A1"),
+        ("jql", (Hint.SEARCH,), "project = SAMPLE"),
+        ("xpath", (Hint.SEARCH,), "//p"),
+        ("jsonpath", (Hint.SEARCH,), "$.title"),
+        ("selector css", (Hint.SEARCH,), "body"),
+        ("cron crontab", (), "0 9 * * 1"),
+        ("base64 b64", (Hint.DATA,), "U2FtcGxlIHRleHQu"),
+        ("latitude lat", (), "52.52"),
+        ("longitude lon lng", (), "13.405"),
+        ("coordinates latlng latlon", (), "52.52,13.405"),
+        ("symbol ticker tickers symbols", (Hint.NAME,), "AAPL"),
+        ("zip zipcode postcode postal", (), "10115"),
+        ("year", (), "2026"),
+        ("month", (), "2026-01"),
+        ("duration", (), "PT5M"),
+        ("method verb", (), "GET"),
+        ("headers header", (Hint.DATA,), "{}"),
         ("json", (Hint.DATA,), "{}"),
         ("yaml yml config settings payload metadata", (Hint.DATA,), "{}"),
         ("xml html markup", (Hint.DATA, Hint.TEMPLATE), "<p>Sample text.</p>"),
@@ -119,17 +105,6 @@ _CHOOSING = frozenset(
 """A parameter named so takes one of a few words, which its description quotes."""
 _CHOICE = re.compile(r"[\"'`“‘]([A-Za-z][A-Za-z0-9_-]{0,30})[\"'`”’]")
 
-_FILE_WORDS = frozenset(
-    ("file", "filename", "filepath", "files", "document", "image", "attachment")
-)
-_PATH_WORDS = frozenset(("path", "paths", "pathname", "filepath"))
-_FOLDER_WORDS = frozenset(
-    ("directory", "dir", "folder", "cwd", "workdir", "workspace", "dirname", "directories")
-)
-_LOOKING = frozenset(("search", "list", "ls", "tree", "find", "glob", "grep", "scan", "browse"))
-"""A tool named so looks through a folder: its ``path`` is one, unless a file is spoken of."""
-_FILE_SUFFIX_WORDS = frozenset(("name", "names", "path", "paths", "file"))
-
 _NUMBERS: tuple[tuple[frozenset[str], int], ...] = (
     (frozenset(("limit", "max", "count", "top", "size", "k", "per")), 5),
     (frozenset(("port",)), 8080),
@@ -141,27 +116,51 @@ _NUMBERS: tuple[tuple[frozenset[str], int], ...] = (
 )
 
 
-def words(text: str) -> tuple[str, ...]:
-    """``filePath_2`` -> ``("file", "path", "2")``."""
-    return tuple(word.lower() for word in _WORD.findall(text[:MAX_TEXT]))
-
-
 def guess_text(name: str, description: str, context: Context) -> Guess:
     """Hints and an ordinary value for a string parameter."""
     parts = words(name)
-    about = frozenset(words(description))
-    place = _place(parts, about, context)
+    place = paths.place(parts, description, context)
     if place is not None:
         return place
-    if "target" in parts and ("timezone" in parts or "tz" in parts):
-        return Guess((), "America/New_York")
-    talks_sql = about | frozenset(words(f"{context.tool} {context.description}"))
-    if talks_sql & {"sql", "sqlite", "postgres", "mysql", "database", "select"} and (
-        frozenset(parts) & {"query", "sql", "statement", "q"}
-    ):
-        return Guess((Hint.SQL, Hint.SEARCH), "SELECT 1")
-    if parts and parts[-1] in _CHOOSING and (choice := _CHOICE.search(description[:MAX_TEXT])):
-        return Guess((Hint.NAME,), choice[1])
+    guess = _guess(parts, description, context)
+    quoted = _example(description)
+    if quoted and _OWN.isdisjoint(guess.hints):
+        return Guess(guess.hints, quoted)
+    return guess
+
+
+_OWN = frozenset((Hint.PATH, Hint.DIRECTORY, Hint.URL, Hint.SQL, Hint.COMMAND, Hint.ARGUMENT))
+"""What a description has an example of is not there: these keep our value."""
+_EXAMPLE = re.compile(
+    r"\b(?:e\.g\.|eg\.|for example|for instance|examples?|such as)[,:]?[ \t(]{0,3}"
+    r"(?:[\"“`]([^\"”`\n]{1,80})[\"”`]|['‘]([^'’\n]{1,80})['’])",
+    re.IGNORECASE,
+)
+
+
+def _example(description: str) -> str:
+    """The first example that a description quotes; empty when it has none."""
+    found = _EXAMPLE.search(description[:MAX_TEXT])
+    return (found[1] or found[2] or "").strip() if found else ""
+
+
+@dataclass(frozen=True)
+class _Parameter:
+    """A parameter in words."""
+
+    parts: tuple[str, ...]
+    said: frozenset[str]
+    about: frozenset[str]
+    description: str
+    context: Context
+
+
+def _guess(parts: tuple[str, ...], description: str, context: Context) -> Guess:
+    about = frozenset(words(description))
+    one = _Parameter(parts, frozenset(parts), about, description[:MAX_TEXT], context)
+    for ask in (_zone, _query, _choice, _revision, _old_text, _number_as_text, _range, _slug):
+        if found := ask(one):
+            return found
     # The last word of a name says what it is: a `url_pattern` is a pattern.
     for part in reversed(parts):
         for known, hints, value in _VALUES:
@@ -169,6 +168,65 @@ def guess_text(name: str, description: str, context: Context) -> Guess:
                 return Guess((*hints, *_spoken(about)), value)
     spoken = _spoken(about)
     return Guess(spoken or (Hint.TEXT,), "http://example.com/" if Hint.URL in spoken else "sample")
+
+
+def _zone(one: _Parameter) -> Guess | None:
+    second = "target" in one.said and one.said & {"timezone", "tz"}
+    return Guess((), "America/New_York") if second else None
+
+
+def _query(one: _Parameter) -> Guess | None:
+    around = one.about | one.context.said
+    if around & _DATABASES and one.said & {"query", "sql", "statement", "q"}:
+        return Guess((Hint.SQL, Hint.SEARCH), _statement(one.context))
+    return None
+
+
+def _choice(one: _Parameter) -> Guess | None:
+    if one.parts and one.parts[-1] in _CHOOSING and (choice := _CHOICE.search(one.description)):
+        return Guess((Hint.NAME,), choice[1])
+    return None
+
+
+def _revision(one: _Parameter) -> Guess | None:
+    in_git = paths.is_git(one.description, one.context)
+    named = paths.revision(one.parts, one.context) if in_git else ""
+    return Guess((Hint.ARGUMENT, *_spoken(one.about)), named) if named else None
+
+
+def _old_text(one: _Parameter) -> Guess | None:
+    """What is to be replaced has to be there."""
+    there = one.said & {"old", "original"} and one.said & {"string", "str", "text", "content"}
+    return Guess((Hint.TEXT,), SAMPLE_TEXT) if there else None
+
+
+def _number_as_text(one: _Parameter) -> Guess | None:
+    wanted = one.said & {"id", "ids"} and one.about & {"numeric", "integer"}
+    return Guess((Hint.IDENTIFIER, Hint.NAME), "1") if wanted else None
+
+
+def _range(one: _Parameter) -> Guess | None:
+    around = one.about | one.context.said
+    of_cells = "range" in one.said and around & {"cell", "cells", "sheet", "worksheet", "excel"}
+    return Guess((Hint.NAME,), "A1:C3") if of_cells else None
+
+
+def _slug(one: _Parameter) -> Guess | None:
+    whole = one.said & {"repo", "repository"} and "owner/repo" in one.description.lower()
+    return Guess((Hint.NAME,), "sample/sample") if whole else None
+
+
+_DATABASES = frozenset(("sql", "sqlite", "postgres", "mysql", "database", "select", "duckdb"))
+
+
+def _statement(context: Context) -> str:
+    """A statement of the kind that a tool runs."""
+    table = samples.TABLE
+    if context.named >= {"create", "table"}:
+        return f"CREATE TABLE IF NOT EXISTS {table} (id INTEGER PRIMARY KEY, title TEXT)"
+    if context.named & {"insert", "write"} and not context.named & {"read"}:
+        return f"INSERT INTO {table} (title) VALUES ('Sample')"  # noqa: S608 - a constant
+    return "SELECT 1"
 
 
 def guess_number(name: str, context: Context) -> int:
@@ -179,40 +237,6 @@ def guess_number(name: str, context: Context) -> int:
             if part in known:
                 return value
     return 1 + (context.seed + sum(map(ord, name[:64]))) % 3
-
-
-def _place(parts: tuple[str, ...], about: frozenset[str], context: Context) -> Guess | None:
-    """Files and folders; None for anything else."""
-    said = frozenset(parts)
-    if not parts or said & {"url", "uri", "jsonpath", "xpath"}:
-        return None
-    last = parts[-1]
-    is_folder = bool(said & _FOLDER_WORDS) or said >= {"repo", "path"}
-    is_file = last in _FILE_WORDS or (bool(said & _FILE_WORDS) and last in _FILE_SUFFIX_WORDS)
-    is_path = bool(said & _PATH_WORDS) or (last in ("source", "destination") and "path" in about)
-    if not (is_folder or is_file or is_path):
-        return None
-    if not is_folder and not is_file:
-        tool = frozenset(words(context.tool))
-        around = about | tool
-        speaks = around & (_FOLDER_WORDS | {"tree"}) or tool & _LOOKING
-        is_folder = bool(speaks) and "file" not in around
-    if is_folder:
-        folders = (SCRATCH,) if context.absolute else (*context.directories, SCRATCH)
-        return Guess((Hint.DIRECTORY, Hint.PATH), folders[0])
-    absolute = context.absolute or "absolute" in about
-    if last in ("name", "names", "filename") and not absolute:
-        return Guess((Hint.PATH, Hint.NAME), SAMPLE_FILE)
-    return Guess((Hint.PATH,), _file(context, absolute=absolute))
-
-
-def _file(context: Context, *, absolute: bool) -> str:
-    """One file's path, the same for every tool."""
-    if context.paths and not context.absolute:
-        return context.paths[0]
-    if context.directories and not context.absolute:
-        return f"{context.directories[0].rstrip('/')}/{SAMPLE_FILE}"
-    return f"{SCRATCH}/{SAMPLE_FILE}" if absolute else SAMPLE_FILE
 
 
 _SPOKEN: tuple[tuple[frozenset[str], Hint], ...] = (

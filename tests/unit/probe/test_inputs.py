@@ -59,8 +59,12 @@ USUAL: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
      {"file_path": "notes.txt", "content": "Sample text."}),
     ("safe_read_file", {"filename": STRING}, {"filename": "notes.txt"}),
     ("list_directory", {"path": STRING}, {"path": "/tmp"}),
-    ("git_status", {"repo_path": STRING}, {"repo_path": "/tmp"}),
-    ("git_diff", {"repo_path": STRING, "target": STRING}, {"repo_path": "/tmp", "target": "HEAD"}),
+    ("git_status", {"repo_path": STRING}, {"repo_path": "/tmp/repository"}),
+    (
+        "git_diff",
+        {"repo_path": STRING, "target": STRING},
+        {"repo_path": "/tmp/repository", "target": "HEAD"},
+    ),
     ("convert_time", {"source_timezone": STRING, "time": STRING, "target_timezone": STRING},
      {"source_timezone": "Europe/Berlin", "time": "12:30", "target_timezone": "America/New_York"}),
     ("fetch", {"url": {"type": "string", "format": "uri"}}, {"url": "http://example.com/"}),
@@ -88,9 +92,13 @@ def test_an_ordinary_call_makes_sense(
 
 
 def test_files_lie_in_the_folder_that_the_server_was_given() -> None:
-    for name in ("path", "file_path", "destination_path"):
+    for name, file in (
+        ("path", "notes"),
+        ("file_path", "notes"),
+        ("destination_path", "new-notes"),
+    ):
         made = for_tool(tool({name: STRING}, name="edit_file"), TOLD)
-        assert arguments(made) == {name: "/srv/allow/notes.txt"}
+        assert arguments(made) == {name: f"/srv/allow/{file}.txt"}
     assert arguments(for_tool(tool({"directory": STRING}), TOLD)) == {"directory": "/srv/allow"}
     known = Targets(seed=1, directories=("/srv/allow",), valid_paths=("/srv/allow/readme.md",))
     assert arguments(for_tool(tool({"path": STRING}), known)) == {"path": "/srv/allow/readme.md"}

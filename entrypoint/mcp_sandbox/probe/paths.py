@@ -1,0 +1,231 @@
+"""Ordinary values for files, folders, repositories and revisions: what exists in the container.
+
+``mcp_sandbox.samples`` names what is there. Which kind of file a parameter wants is read from its
+name, its description and its tool; a file that is to be written is one that is not there yet, and
+what a tool moves or deletes is nothing that other calls need.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from mcp_sandbox import samples
+from mcp_sandbox.probe.context import MAX_TEXT, Context, Guess, Hint, words
+from mcp_sandbox.samples import SCRATCH
+
+_FILE_WORDS = frozenset(
+    ("file", "filename", "filepath", "files", "document", "image", "attachment")
+)
+_PATH_WORDS = frozenset(("path", "paths", "pathname", "filepath"))
+_FOLDER_WORDS = frozenset(
+    ("directory", "dir", "folder", "cwd", "workdir", "workspace", "dirname", "directories")
+)
+_LOOKING = frozenset(("search", "list", "ls", "tree", "find", "glob", "grep", "scan", "browse"))
+"""A tool named so looks through a folder: its ``path`` is one, unless a file is spoken of."""
+_FILE_SUFFIX_WORDS = frozenset(("name", "names", "path", "paths", "file"))
+_ENDS = frozenset(("source", "destination", "src", "dst", "dest"))
+"""Parameters named so are paths where the description or the tool speaks of files."""
+_OF_FILES = frozenset(("path", "file", "files", "directory", "folder", "directories", "folders"))
+_NEW = frozenset(
+    ("output", "out", "outfile", "destination", "dest", "dst", "target", "new", "save", "export")
+)
+_TAKING = frozenset(
+    ("move", "rename", "delete", "remove", "unlink", "trash", "rmdir", "rm", "erase", "mv")
+)
+_MAKING = frozenset(("create", "make", "mkdir", "new"))
+_URLS = frozenset(("url", "urls", "uri", "uris"))
+_NO_PATHS = _URLS | {"jsonpath", "xpath"}
+_REPOSITORY_WORDS = frozenset(("repo", "repository"))
+_HOSTING = re.compile(r"github|gitlab|gitea|bitbucket|azure devops", re.IGNORECASE)
+"""Git over somebody's API: its repositories are no folders."""
+
+_KINDS: Mapping[str, str] = {
+    **{kind: kind for kind in samples.KINDS},
+    "text": "txt",
+    "markdown": "md",
+    "jpg": "png",
+    "jpeg": "png",
+    "gif": "png",
+    "webp": "png",
+    "image": "png",
+    "images": "png",
+    "picture": "png",
+    "photo": "png",
+    "screenshot": "png",
+    "media": "png",
+    "audio": "wav",
+    "mp3": "wav",
+    "sound": "wav",
+    "word": "docx",
+    "doc": "docx",
+    "excel": "xlsx",
+    "xls": "xlsx",
+    "xlsm": "xlsx",
+    "workbook": "xlsx",
+    "worksheet": "xlsx",
+    "spreadsheet": "xlsx",
+    "sqlite": "db",
+    "sqlite3": "db",
+    "database": "db",
+    "yml": "yaml",
+    "htm": "html",
+    "python": "py",
+    "archive": "zip",
+}
+"""A word, or an ending, and which sample is of that kind."""
+_ENDING = re.compile(r"(?<![\w.])[*\w-]{0,40}\.([A-Za-z0-9]{2,5})\b")
+_TELLING = frozenset(
+    ("pdf", "docx", "excel", "xlsx", "xls", "workbook", "worksheet", "spreadsheet", "csv", "sqlite",
+     "audio")
+)  # fmt: skip
+"""Words that say a kind of file where a tool is described, and hardly anything else."""
+_WORD_FILE = re.compile(r"\bword (?:document|file)|\.docx\b|\bmicrosoft word\b", re.IGNORECASE)
+
+
+def place(parts: tuple[str, ...], description: str, context: Context) -> Guess | None:
+    """A guess for a file, a folder or a ``file:`` URI; None for anything else."""
+    said, about = frozenset(parts), frozenset(words(description))
+    if said & _URLS and _speaks_of_file_uris(description, context):
+        file = f"{SCRATCH}/{samples.STEM}.{kind(parts, description, context)}"
+        return Guess((Hint.URL, Hint.PATH), f"file://{file}")
+    if not parts or said & _NO_PATHS:
+        return None
+    if said & {"sort", "order"} and parts[-1] == "dir":
+        return Guess((Hint.NAME,), "asc")
+    found = _in_git(parts, about, context) if is_git(description, context) else None
+    return found or _in_files(parts, description, context)
+
+
+def _in_files(parts: tuple[str, ...], description: str, context: Context) -> Guess | None:
+    said, about = frozenset(parts), frozenset(words(description))
+    is_folder, is_file = _folder_or_file(parts, about, context)
+    if is_folder:
+        return Guess((Hint.DIRECTORY, Hint.PATH), _folder(said, context))
+    if not is_file:
+        return None
+    absolute = context.absolute or "absolute" in about
+    name = _name(said, kind(parts, description, context), context)
+    if parts[-1] in ("name", "names", "filename") and not absolute:
+        return Guess((Hint.PATH, Hint.NAME), name)
+    return Guess((Hint.PATH,), _file(name, context, absolute=absolute))
+
+
+def _folder_or_file(
+    parts: tuple[str, ...], about: frozenset[str], context: Context
+) -> tuple[bool, bool]:
+    said, last = frozenset(parts), parts[-1]
+    if said & _FOLDER_WORDS or said >= {"repo", "path"}:
+        return True, False
+    if last in _FILE_WORDS or (said & _FILE_WORDS and last in _FILE_SUFFIX_WORDS):
+        return False, True
+    around = about | context.named
+    if not said & _PATH_WORDS and not (last in _ENDS and around & _OF_FILES):
+        return False, False
+    speaks = around & (_FOLDER_WORDS | {"tree"}) or context.named & _LOOKING
+    is_folder = bool(speaks) and "file" not in around
+    return is_folder, not is_folder
+
+
+def kind(parts: tuple[str, ...], description: str, context: Context) -> str:
+    """Which of ``samples.KINDS`` a parameter wants; what stands nearest to it counts first."""
+    for ending in _ENDING.findall(description[:MAX_TEXT]):
+        if ending.lower() in _KINDS:
+            return _KINDS[ending.lower()]
+    for near in (parts, words(description), words(context.tool)):
+        for word in near:
+            if word in _KINDS and word not in {"text", "word", "database"}:
+                return _KINDS[word]
+    if "database" in parts or "db" in parts:
+        return "db"
+    around = f"{description[:MAX_TEXT]} {context.description[:MAX_TEXT]}"
+    told = {_KINDS[word] for word in words(context.description) if word in _TELLING}
+    if _WORD_FILE.search(around):
+        told.add("docx")
+    return told.pop() if len(told) == 1 else "txt"
+
+
+def is_git(description: str, context: Context) -> bool:
+    """A tool works with a git repository of the machine."""
+    text = f"{context.tool} {context.description[:MAX_TEXT]} {description[:MAX_TEXT]}"
+    return "git" in words(text) and _HOSTING.search(text) is None
+
+
+_COMMITS = frozenset(
+    ("commit", "commits", "revision", "ref", "rev", "sha", "target", "base", "treeish")
+)
+
+
+def revision(parts: tuple[str, ...], context: Context) -> str:
+    """A branch, a commit, a tag or a remote of the sample repository; empty for anything else."""
+    said = frozenset(parts)
+    first = said & {"from", "old", "start", "base", "source"}
+    joins = context.named & {"merge", "cherry"}
+    if said & {"branch", "branches", "upstream", "onto"}:
+        if context.named & _MAKING and not first:
+            return "sample"
+        return samples.OTHER_BRANCH if joins else samples.BRANCH
+    if said & _COMMITS:
+        return samples.OTHER_BRANCH if joins else "HEAD~1" if first else "HEAD"
+    return "origin" if "remote" in said else samples.TAG if "tag" in said else ""
+
+
+# --- parts ----------------------------------------------------------------------------------------
+
+
+def _speaks_of_file_uris(description: str, context: Context) -> bool:
+    return any("file:" in text[:MAX_TEXT].lower() for text in (description, context.description))
+
+
+def _in_git(parts: tuple[str, ...], about: frozenset[str], context: Context) -> Guess | None:
+    """The sample repository, or a file in it."""
+    said = frozenset(parts)
+    last = parts[-1]
+    repository = _repository(context)
+    of_files = last in {"files", "file", "paths", "pathspec", "pathspecs"} or (
+        bool(said & _FILE_WORDS) and last in _FILE_SUFFIX_WORDS
+    )
+    if of_files or (last == "path" and about & {"file", "files", "relative"}):
+        absolute = context.absolute or "absolute" in about
+        return Guess((Hint.PATH,), f"{repository}/{samples.FILE}" if absolute else samples.FILE)
+    in_words = bool(said & _REPOSITORY_WORDS) and bool(
+        about & {"path", "directory", "folder", "local"}
+    )
+    if in_words or said & _PATH_WORDS or said & _FOLDER_WORDS:
+        if context.named & {"clone", "worktree"} and not said & _REPOSITORY_WORDS:
+            return Guess((Hint.DIRECTORY, Hint.PATH), f"{SCRATCH}/{samples.NEW_FOLDER}")
+        return Guess((Hint.DIRECTORY, Hint.PATH), repository)
+    return None
+
+
+def _repository(context: Context) -> str:
+    """Where a repository is: the folder that the server was given, unless all of them share it."""
+    given = context.directories[:1]
+    return given[0] if given and given[0] != SCRATCH else f"{SCRATCH}/{samples.REPOSITORY}"
+
+
+def _folder(said: frozenset[str], context: Context) -> str:
+    base = (SCRATCH if context.absolute else (*context.directories, SCRATCH)[0]).rstrip("/")
+    if context.named & _TAKING and not said & _NEW:
+        return f"{SCRATCH}/{samples.SPARE_FOLDER}" if base == SCRATCH else base
+    made = context.named & _MAKING and context.named & (_FOLDER_WORDS | {"mkdir"})
+    return f"{base}/{samples.NEW_FOLDER}" if made else base or "/"
+
+
+def _name(said: frozenset[str], ending: str, context: Context) -> str:
+    """The last part of a file's path."""
+    if said & _NEW:
+        return f"{samples.NEW_STEM}.{ending}"
+    if context.named & _TAKING and ending == "txt":
+        return samples.SPARE_FILE
+    return f"{samples.STEM}.{ending}"
+
+
+def _file(name: str, context: Context, *, absolute: bool) -> str:
+    """A file's path, the same for every tool that wants its kind."""
+    if context.paths and not context.absolute and name == samples.FILE:
+        return context.paths[0]
+    if context.directories and not context.absolute:
+        return f"{context.directories[0].rstrip('/')}/{name}"
+    written = name.startswith(samples.NEW_STEM)
+    return f"{SCRATCH}/{name}" if absolute or written else name
