@@ -211,14 +211,24 @@ class Inventor:
         ``text``: what the server said, its secrets masked.
         """
         lines = [line for line in readable(text) if symptoms.NO_FILE.search(line)]
-        found = []
-        for name, (needed, _, _) in tuple(self._given.items()):
-            _, shown = self.value(name)
-            if needed.kind is SettingKind.FILE or needed.where is Where.FILE or not shown:
-                continue
-            if any(_ends_a_word(line, shown) for line in lines):
-                self._given[name] = (replace(needed, kind=SettingKind.FILE, value=""), -1, "")
-                found.append(name)
+        given = [
+            name
+            for name, (needed, _, _) in self._given.items()
+            if needed.where is not Where.FILE and needed.kind is not SettingKind.FILE
+        ]
+        shown = {name: self.value(name)[1] for name in given}
+        found = [
+            name
+            for name, value in shown.items()
+            if value and any(_ends_a_word(line, value) for line in lines)
+        ]
+        if not found and any(symptoms.A_FOLDER.search(line) for line in lines):
+            # It does not say which: the last one that was given a folder.
+            folders = [one for one in given if self._given[one][0].kind is SettingKind.FOLDER]
+            found = folders[-1:]
+        for name in found:
+            needed = replace(self._given[name][0], kind=SettingKind.FILE, value="")
+            self._given[name] = (needed, -1, "")
         return tuple(name for name in found if self._give(self._given[name][0], 0))
 
     def _give(self, needed: Needed, turn: int) -> bool:

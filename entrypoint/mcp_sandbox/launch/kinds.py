@@ -62,6 +62,10 @@ _NO_SECRET = _set(
     "file path dir url uri endpoint id host port name timeout limit type method mode max count"
 )
 """What a name ends in that only speaks of a secret."""
+_OF_A_FILE = _set(
+    "config token tokens credential credentials key keys cert certificate spec schema openapi"
+)
+"""What a path of it leads to is a file."""
 _KINDS: tuple[tuple[frozenset[str], SettingKind], ...] = tuple(
     (frozenset(words.split()), kind)
     for words, kind in (
@@ -120,6 +124,8 @@ def _special(name: str, parts: tuple[str, ...]) -> SettingKind | None:
     if (said & _STORES and (said & _REFERS or last in _STORES)) or said >= {"connection", "string"}:
         return SettingKind.DATABASE
     if name.upper().endswith("APPLICATION_CREDENTIALS"):
+        return SettingKind.FILE
+    if last == "path" and len(parts) > 1 and parts[-2] in _OF_A_FILE:
         return SettingKind.FILE
     if last == "dsn":
         return SettingKind.URL

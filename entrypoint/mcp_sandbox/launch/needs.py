@@ -47,6 +47,7 @@ _LACKS = re.compile(
     r"|could(?: not|n't) (?:find|read|load|resolve|get)|isn't set|(?:has|have)(?: not|n't) been set"
     r"|no (?:\w{1,20} ){1,4}(?:provided|found|specified|set|given|configured)"
     r"|set (?:[`'\"$]{1,2})?[a-z0-9]{1,30}_[a-z0-9_]{1,40}"
+    r"|(?:or|please|must) pass [`'\"]?(?:--[a-z]{1,30}|\$?[a-z0-9]{1,30}_[a-z0-9_]{1,40})"
     r"|failed to (?:get|read|load|find)|did you forget|without)\b",
     re.IGNORECASE,
 )
@@ -128,7 +129,8 @@ _KNOWN: tuple[tuple[re.Pattern[str], tuple[str, ...], str], ...] = (
      ("AWS_REGION", "AWS_DEFAULT_REGION"), ""),
     (re.compile(r"default credentials were not found|(?:load|find) (?:the )?default credentials"),
      ("GOOGLE_APPLICATION_CREDENTIALS",), ""),
-    (re.compile(r"Invalid kube-config file|no configuration has been provided, try setting KUBE"),
+    (re.compile(r"Invalid kube-config file|no configuration has been provided, try setting KUBE"
+                r"|^(?:Uncaught )?Error: No active cluster!"),
      ("KUBECONFIG",), ""),
     # .NET without the library that knows languages: https://aka.ms/dotnet-missing-libicu
     (re.compile(r"Couldn't find a valid ICU package installed on the system"),

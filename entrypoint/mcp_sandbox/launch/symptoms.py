@@ -64,6 +64,8 @@ NO_FILE = re.compile(
     re.IGNORECASE,
 )
 """Something was opened as a file that is none."""
+A_FOLDER = re.compile(r"\bEISDIR\b|IsADirectoryError|\bis a directory\b", re.IGNORECASE)
+"""The same, and it is a folder."""
 NATIVE = re.compile(
     # As bindings, node-gyp-build, prebuilds and plain ``require`` word it.
     r"Cannot find module '[^'\n]{1,200}\.node'|Could not locate the bindings file"

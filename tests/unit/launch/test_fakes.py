@@ -45,6 +45,8 @@ def wanted(name: str, where: Where = ENVIRONMENT, value: str = "") -> Needed:
         ("SQLITE_PATH", r"/tmp/sample\.db"),
         ("VAULT_DIR", r"/tmp"),
         ("CONFIG_FILE", rf"{FILES}/settings\.json"),
+        ("ACME_CONFIG_PATH", rf"{FILES}/settings\.json"),
+        ("ACME_PATH", r"/tmp"),
         ("ACME_THING", r"sample"),
     ],
 )
@@ -201,10 +203,24 @@ def test_what_was_opened_as_a_file_becomes_one():
     assert made.opened(text) == ()
 
 
+def test_a_folder_that_was_read_becomes_a_file():
+    made, _ = inventor()
+    made.add([wanted("ACME_DIR"), wanted("ACME_STATE_PATH"), wanted("ACME_THING")])
+    assert made.opened("Failed to start: EISDIR: illegal operation on a directory, read") == (
+        "ACME_STATE_PATH",
+    )
+    assert made.settings == (
+        "ACME_DIR=/tmp",
+        f"ACME_STATE_PATH={FILES}/settings.json",
+        "ACME_THING=sample",
+    )
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "ENOENT: no such file or directory, open '/srv/samples'",
+        "Failed to start: EISDIR: illegal operation on a directory, read",
         "the value 'sample' is not known",
         "ENOENT: no such file or directory, open '/srv/sample/x'",
     ],

@@ -148,6 +148,13 @@ TOLD = {
     "boto": ("botocore.exceptions.NoRegionError: You must specify a region.",
              ["AWS_REGION", "AWS_DEFAULT_REGION"]),
     "google": ("Your default credentials were not found.", ["GOOGLE_APPLICATION_CREDENTIALS"]),
+    "kubernetes": ("    throw new Error('No active cluster!');\n\nError: No active cluster!",
+                   ["KUBECONFIG"]),
+    "pass": (
+        "Error: No access token was provided.\nRun `sentry-mcp auth login` interactively first, or "
+        "pass `--access-token` / `SENTRY_ACCESS_TOKEN`.",
+        ["SENTRY_ACCESS_TOKEN"],
+    ),
     "names in code": (
         "[WARN] [StorageManager] Failed to initialize: Error: Cannot find module 'keytar.node'\n"
         "            throw new Error('[Lark MCP]  appId, and appSecret are required');\n"
@@ -210,6 +217,8 @@ SILENT = {
     "model of data": "1 validation error for Tool\ninput schema\n  Field required",
     "field with a value": "1 validation error for Settings\nport\n  Input should be greater than 0",
     "a mistake in code": "ReferenceError: fetchPage is not defined\nTypeError: aB is required",
+    "no cluster asked for": "There is no active cluster yet",
+    "passed along": "We pass the key on to the service with ACME_TOKEN; tests pass --fast",
     "one word in code": "callback is required",
     "a part of the program": "ENOENT: no such file or directory, open '/app/dist/config.json'",
     "a package's own file": "Please place key.json in /app/node_modules/acme",
