@@ -152,10 +152,38 @@ def _docx() -> bytes:
     )
     grid = "<w:tblGrid>" + "<w:gridCol/>" * len(_ROWS[0]) + "</w:tblGrid>"
     table = f"<w:tbl><w:tblPr/>{grid}{rows}</w:tbl>"
-    body = f"{paragraph('Notes')}{paragraph(TEXT)}{table}{paragraph('')}<w:sectPr/>"
+    body = f"{paragraph('Notes')}{paragraph(TEXT)}{table}{paragraph('')}<w:sectPr><w:pgSz w:w="12240" w:h="15840"/></w:sectPr>"
     space = f"{_OPEN}/wordprocessingml/2006/main"
     document = f'<w:document xmlns:w="{space}"><w:body>{body}</w:body></w:document>'
-    return _package("word/document.xml", {"word/document.xml": (main, document)})
+    return _package(
+        "word/document.xml",
+        {
+            "word/document.xml": (main, document),
+            "word/_rels/document.xml.rels": ("", _relations("styles", "styles.xml")),
+            "word/styles.xml": (main.replace("document.main", "styles"), _styles(space)),
+        },
+    )
+
+
+_STYLES = (
+    ("paragraph", "Normal", "Normal"),
+    *(("paragraph", f"heading {level}", f"Heading{level}") for level in range(1, 10)),
+    ("paragraph", "Title", "Title"),
+    ("paragraph", "List Bullet", "ListBullet"),
+    ("paragraph", "List Number", "ListNumber"),
+    ("paragraph", "Caption", "Caption"),
+    ("table", "Normal Table", "TableNormal"),
+    ("table", "Table Grid", "TableGrid"),
+)
+"""Kind, name and id of the styles that programs ask for by name."""
+
+
+def _styles(space: str) -> str:
+    styles = "".join(
+        f'<w:style w:type="{kind}" w:styleId="{id_}"><w:name w:val="{name}"/></w:style>'
+        for kind, name, id_ in _STYLES
+    )
+    return f'<w:styles xmlns:w="{space}">{styles}</w:styles>'
 
 
 def _xlsx() -> bytes:
