@@ -152,7 +152,7 @@ def _docx() -> bytes:
     )
     grid = "<w:tblGrid>" + "<w:gridCol/>" * len(_ROWS[0]) + "</w:tblGrid>"
     table = f"<w:tbl><w:tblPr/>{grid}{rows}</w:tbl>"
-    body = f"{paragraph('Notes')}{paragraph(TEXT)}{table}{paragraph('')}<w:sectPr><w:pgSz w:w="12240" w:h="15840"/></w:sectPr>"
+    body = f"{paragraph('Notes')}{paragraph(TEXT)}{table}{paragraph('')}{_PAGE}"
     space = f"{_OPEN}/wordprocessingml/2006/main"
     document = f'<w:document xmlns:w="{space}"><w:body>{body}</w:body></w:document>'
     return _package(
@@ -165,6 +165,7 @@ def _docx() -> bytes:
     )
 
 
+_PAGE = '<w:sectPr><w:pgSz w:w="12240" w:h="15840"/></w:sectPr>'
 _STYLES = (
     ("paragraph", "Normal", "Normal"),
     *(("paragraph", f"heading {level}", f"Heading{level}") for level in range(1, 10)),
