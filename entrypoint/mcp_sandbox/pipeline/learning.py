@@ -256,7 +256,10 @@ def _there(path: str, sandbox: Sandbox, part: str = "") -> str:
 
 
 def folders(image: ImageFacts, settings: Settings) -> tuple[str, ...]:
-    """Folders that the server was given: absolute paths among its arguments and settings."""
+    """Folders that the server was given: absolute paths among its arguments and settings.
+
+    A path in a folder of programs is a program: the browser that a server drives, say.
+    """
     launch = image.launch
     argv = [*launch.entrypoint, *(settings.args or launch.command)]
     words = [word if word.startswith("/") else word.partition("=")[2] for word in argv[1:]]
@@ -269,11 +272,15 @@ def folders(image: ImageFacts, settings: Settings) -> tuple[str, ...]:
     found = [
         word.rstrip("/")
         for word in words
-        if word.startswith("/") and word.rstrip("/") and "." not in word.rsplit("/", 1)[-1]
+        if word.startswith("/")
+        and word.rstrip("/")
+        and "." not in word.rsplit("/", 1)[-1]
+        and not _PROGRAM.search(word)
     ]
     return tuple(dict.fromkeys(found))
 
 
+_PROGRAM = re.compile(r"/s?bin/[^/]+$")
 _FOLDER_SETTING = re.compile(r"(?:^|_)(?:ALLOWED|DATA|DIRS?|DIRECTOR|FOLDER|REPO|ROOTS?|WORKSPACE)")
 """Settings of an image that name a folder for the server's work, not one of its libraries."""
 
