@@ -54,11 +54,19 @@ def command(server: Listed, out: Path) -> list[str]:
     environment = [f"--env={name}={value}" for name, value in server.environment.items()]
     constraints = [f"--constraint={one}" for one in server.constraints]
     packages = [f"--system-packages={one}" for one in server.system_packages]
+    others = {
+        "entry-point": server.entry_point,
+        "memory": server.memory,
+        "pids": server.pids,
+        "cpus": server.cpus,
+    }
+    options = [f"--{name}={value}" for name, value in others.items() if value]
+    options += ["--install-scripts"] if server.install_scripts else []
     return [
         *(sys.executable, "-m", "mcp_sandbox", "scan", server.source, "--quiet"),
         *("--scanners", "none", "--baseline", "none", "--config", "none", "--out", str(out)),
         *("--max-calls", str(CALLS), "--timeout", str(PROBING)),
-        *(*environment, *constraints, *packages),
+        *(*environment, *constraints, *packages, *options),
         *(("--", *server.arguments) if server.arguments else ()),
     ]
 

@@ -71,11 +71,34 @@ def test_a_command_line_says_all_that_the_list_says(tmp_path):
         environment={"MODE": "stdio"},
         constraints=("mcp<2",),
         system_packages=("git",),
+        install_scripts=True,
+        entry_point="serve",
+        memory="1g",
+        pids=256,
+        cpus=1.5,
     )
     line = scanning.command(server, tmp_path)
     assert line[-3:] == ["--", "--folder", "/tmp"]
     assert {"--env=MODE=stdio", "--constraint=mcp<2", "--system-packages=git"} < set(line)
+    assert {"--install-scripts", "--entry-point=serve", "--memory=1g"} < set(line)
+    assert {"--pids=256", "--cpus=1.5"} < set(line)
     assert "pypi:thing==1" in line
+
+
+def test_a_command_line_says_nothing_that_the_list_does_not(tmp_path):
+    line = " ".join(scanning.command(listed.Listed("pypi:thing==1", "web"), tmp_path))
+    for option in ("install-scripts", "entry-point", "memory", "pids", "cpus", "env", "constraint"):
+        assert f"--{option}" not in line
+
+
+def test_what_a_server_of_the_list_says_is_read_and_what_is_misspelt_is_refused(tmp_path):
+    path = tmp_path / "servers.toml"
+    one = 'older = []\n[[server]]\nsource = "npm:a@1"\nkind = "web"\nmemory = "1g"\nrank = 7\n'
+    path.write_text(one)
+    assert listed.read(path) == (listed.Listed("npm:a@1", "web", memory="1g"),)
+    path.write_text(f"{one}install-scripts = true\n")
+    with pytest.raises(ValueError, match=r"unknown in npm:a@1: install-scripts"):
+        listed.read(path)
 
 
 REPORT = Report(
