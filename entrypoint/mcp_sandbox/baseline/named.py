@@ -70,7 +70,9 @@ class Named:
         number = call.number
         parts: set[str] = set()
         hostile: set[str] = set()
-        for text in {one[:_LONGEST] for one in strings(call.arguments) if one}:
+        given = frozenset(call.learned)  # what the server told us to say is not ours
+        said = (one for one in strings(call.arguments) if one and one not in given)
+        for text in {one[:_LONGEST] for one in said}:
             names = self._in(text)
             _first(self._hosts, names.hosts, number)
             _first(self._programs, names.programs, number)

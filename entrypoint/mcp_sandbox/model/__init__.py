@@ -689,7 +689,8 @@ class Call:
     family: str
     """``valid`` or the payload family's id."""
     payload: str
-    """Id of the payload inside its family; empty for a valid call."""
+    """Id of the payload inside its family; empty for a valid call, ``repaired-1`` and on for one
+    that asks again, better, what was refused."""
     nonce: str
     arguments: Json
     """As sent, or ``{"…": "N bytes"}`` where longer than 4 KiB."""
@@ -709,6 +710,9 @@ class Call:
     """Line of the request in the session's transcript file."""
     answer: int = 0
     """Line of its answer there; 0 when none came."""
+    learned: tuple[str, ...] = ()
+    """Strings in the arguments that were the server's own words in earlier replies: what they name
+    was not named by us."""
 
 
 @dataclass(frozen=True)

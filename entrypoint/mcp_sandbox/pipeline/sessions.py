@@ -31,7 +31,9 @@ from mcp_sandbox.pipeline.around import Around
 from mcp_sandbox.pipeline.plans import MAIN, OTHER, Plans
 from mcp_sandbox.pipeline.running import Held, Running, Tools, Unobserved
 from mcp_sandbox.pipeline.starting import start_main
+from mcp_sandbox.probe.inputs import Accepted
 from mcp_sandbox.probe.plan import Plan
+from mcp_sandbox.probe.repairing import accepted_in
 from mcp_sandbox.rules import evasion
 
 MAX_RESTARTS = 8
@@ -140,9 +142,11 @@ class _Chain:
         """Hold the rest of a plan that the server broke off, with fresh containers."""
         endings: dict[str, int] = {}
         calls = len(transcript.calls)
+        bases: dict[str, Accepted] = {}
         for restart in range(1, MAX_RESTARTS + 1):
             if transcript.resume_at is None or time.monotonic() > self._plans.deadline:
                 return
+            bases = accepted_in(transcript.calls) | bases
             culprit = transcript.calls[-1].target
             endings[culprit] = endings.get(culprit, 0) + 1
             self._tools.observer.phase(f"start: fresh container {restart}")
@@ -153,6 +157,7 @@ class _Chain:
                     avoid=frozenset(name for name, n in endings.items() if n >= ENDINGS_PER_TARGET),
                     max_calls=max(1, self._tools.settings.max_calls - calls),
                     session_timeout=self._plans.left,
+                    bases=bases,
                 ),
                 f"-{restart + 1}",
             )

@@ -48,7 +48,7 @@ _HINTED_PACE = 4
 
 @dataclass(frozen=True)
 class Input:
-    """One call to make. ``expected`` and ``effect`` are as in ``model.Call``."""
+    """One call to make. ``expected``, ``effect`` and ``learned`` are as in ``model.Call``."""
 
     kind: ItemKind
     target: str
@@ -57,10 +57,12 @@ class Input:
     """JSON pointer of the argument that is hostile; empty for an ordinary call."""
     family: str
     payload: str
+    """Empty for an ordinary call, unless it is one that was repaired after a refusal."""
     nonce: str
     arguments: Json
     expected: str
     effect: str
+    learned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,8 @@ class Hostile:
     base: Json = None
     """The arguments that calls as a whole are derived from; None when there are no such calls."""
     required: tuple[str, ...] = ()
+    learned: tuple[str, ...] = ()
+    """Strings in the ordinary arguments that are the server's own."""
 
     def __iter__(self) -> Iterator[Input]:
         """Most likely to prove first: tiers, then fitting families, then one payload of each."""
@@ -183,6 +187,7 @@ class Hostile:
                 arguments=arguments,
                 expected=rendered.expected,
                 effect=rendered.effect,
+                learned=self.learned,
             )
         return None
 
@@ -201,7 +206,16 @@ class Hostile:
             parameter = ""
         nonce = self._values(None, family, payload)["nonce"]
         return Input(
-            self.kind, self.target, parameter, family, payload.id, nonce, arguments, "", ""
+            kind=self.kind,
+            target=self.target,
+            parameter=parameter,
+            family=family,
+            payload=payload.id,
+            nonce=nonce,
+            arguments=arguments,
+            expected="",
+            effect="",
+            learned=self.learned,
         )
 
     @cached_property

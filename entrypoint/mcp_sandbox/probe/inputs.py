@@ -17,11 +17,14 @@ from mcp_sandbox.probe.combine import elements, members
 from mcp_sandbox.probe.generate import Leaf, Path, propose
 from mcp_sandbox.probe.hints import Context, Guess, guess_text
 from mcp_sandbox.probe.hostile import Hostile, Input, Place, Targets, pointer_to
+from mcp_sandbox.probe.repair import Repaired as Accepted
+from mcp_sandbox.probe.repair import Subject
 from mcp_sandbox.probe.schema import Checker, UnusableSchema, compile_schema
 from mcp_sandbox.probe.values import Unsatisfiable
 
 __all__ = [
     "VALID",
+    "Accepted",
     "Hostile",
     "Input",
     "Targets",
@@ -29,6 +32,7 @@ __all__ = [
     "for_prompt",
     "for_template",
     "for_tool",
+    "subject",
 ]
 
 VALID = "valid"
@@ -57,9 +61,34 @@ class ToolInputs:
     """What is wrong with its schema although it is called; empty when nothing is."""
 
 
-def for_tool(item: Json, targets: Targets) -> ToolInputs:
-    """The calls of one entry of ``tools/list``. Never raises, whatever the entry holds."""
-    return _for_schema(ItemKind.TOOLS, item, members(item).get("inputSchema"), targets)
+def for_tool(item: Json, targets: Targets, accepted: Accepted | None = None) -> ToolInputs:
+    """The calls of one entry of ``tools/list``. Never raises, whatever the entry holds.
+
+    ``accepted``: arguments that the tool is known to take; hostile ones are derived from them.
+    """
+    return _for_schema(ItemKind.TOOLS, item, members(item).get("inputSchema"), targets, accepted)
+
+
+def subject(item: Json, targets: Targets) -> Subject:
+    """One entry of ``tools/list``, as far as the repairs of its calls need it."""
+    schema = members(item).get("inputSchema")
+    context = _context(item, targets)
+    try:
+        check: Checker | None = compile_schema(schema)
+    except UnusableSchema:
+        check = None
+    leaves: dict[Path, Leaf] = {}
+    full: list[Json] = []
+    for choice in range(_CHOICES):
+        try:
+            proposal = propose(schema, context, everything=True, choice=choice)
+        except Unsatisfiable:
+            continue
+        for leaf in proposal.leaves:
+            leaves.setdefault(leaf.path, leaf)
+        if proposal.value not in full:
+            full.append(proposal.value)
+    return Subject(context.tool, check, leaves, tuple(full))
 
 
 def for_prompt(item: Json, targets: Targets) -> ToolInputs:
@@ -79,18 +108,26 @@ def for_prompt(item: Json, targets: Targets) -> ToolInputs:
     return _for_schema(ItemKind.PROMPTS, item, schema, targets)
 
 
-def _for_schema(kind: ItemKind, item: Json, schema: Json, targets: Targets) -> ToolInputs:
-    name = _text(members(item).get("name"))
-    problem = _name_problem(name)
-    if problem:
-        return ToolInputs((), Hostile(kind, name[:MAX_NAME], targets), problem)
-    context = Context(
-        tool=name,
-        description=f"{_text(item.get('description'))} {_text(item.get('title'))}",
+def _context(item: Json, targets: Targets) -> Context:
+    """What is known around the parameters of a listed item."""
+    one = members(item)
+    return Context(
+        tool=_text(one.get("name")),
+        description=f"{_text(one.get('description'))} {_text(one.get('title'))}",
         directories=targets.directories,
         paths=targets.valid_paths,
         seed=targets.seed,
     )
+
+
+def _for_schema(
+    kind: ItemKind, item: Json, schema: Json, targets: Targets, accepted: Accepted | None = None
+) -> ToolInputs:
+    name = _text(members(item).get("name"))
+    problem = _name_problem(name)
+    if problem:
+        return ToolInputs((), Hostile(kind, name[:MAX_NAME], targets), problem)
+    context = _context(item, targets)
     warning = ""
     check: Checker | None = None
     try:
@@ -100,14 +137,17 @@ def _for_schema(kind: ItemKind, item: Json, schema: Json, targets: Targets) -> T
     ordinary = _ordinary(schema, context, check)
     if not ordinary.sure and not warning:
         warning = "no arguments that the schema admits were found"
-    base = ordinary.calls[0]
+    base = accepted.arguments if accepted is not None else ordinary.calls[0]
     places = _places(schema, context, check, base)
     if not places and not any(keyword in members(schema) for keyword in _DECLARING):
         guessed = {"type": "object", "properties": {one: {"type": "string"} for one in _UNDECLARED}}
         places = _places(guessed, context, None, base)
     named = elements(members(schema).get("required"))
     required = tuple(one for one in named if isinstance(one, str) and one in base)
-    hostile = Hostile(kind, name, targets, places=places, base=base, required=required)
+    learned = accepted.learned if accepted is not None else ()
+    hostile = Hostile(
+        kind, name, targets, places=places, base=base, required=required, learned=learned
+    )
     valid = tuple(_valid(kind, name, arguments) for arguments in ordinary.calls)
     return ToolInputs(valid, hostile, warning=warning)
 

@@ -1,7 +1,8 @@
 """What is to be done in one session, and in which order its calls are made.
 
 The order depends on the listings and the seed alone, so a session that broke off can be resumed in
-a fresh container by position.
+a fresh container by position. Repairs of refused calls depend on replies too: they have a fixed
+share of the positions, used or not, so that what follows them stands where it stands.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import NamedTuple
 
-from mcp_sandbox.model import Era, Identity, ItemKind, Json, Listing
+from mcp_sandbox.model import CallStatus, Era, Identity, ItemKind, Json, Listing
+from mcp_sandbox.probe.hints import words
 from mcp_sandbox.probe.hostile import Input, Targets
-from mcp_sandbox.probe.inputs import ToolInputs, for_prompt, for_template, for_tool
+from mcp_sandbox.probe.inputs import Accepted, ToolInputs, for_prompt, for_template, for_tool
 from mcp_sandbox.probe.listing import NAME_KEY
+from mcp_sandbox.probe.repairing import Repairs
 from mcp_sandbox.probe.wire import MAX_SESSION
 
 VALID = "valid"
@@ -21,6 +25,22 @@ VALID = "valid"
 
 ORDINARY_ROUNDS = 2
 """An ordinary call may prepare what another needs (write, then read): they are made twice over."""
+
+REPAIRS = 4
+"""Most repaired calls of a tool after the first round of ordinary calls."""
+MORE_REPAIRS = 2
+"""And after the second one, for a tool that may find by then what it lacked."""
+_REPAIRED = 10
+"""At most this part of a session's calls are repairs."""
+
+_ENDING = frozenset(
+    (
+        *("delete", "remove", "drop", "destroy", "kill", "terminate", "close", "clear", "reset"),
+        *("uninstall", "purge", "move", "rename", "unlink", "end", "stop", "shutdown"),
+        *("disconnect", "logout"),
+    )
+)
+"""A tool named so takes away what others need: its calls come after theirs."""
 
 _MAKERS: dict[ItemKind, Callable[[Json, Targets], ToolInputs]] = {
     ItemKind.TOOLS: for_tool,
@@ -54,6 +74,16 @@ class Plan:
     """Seconds of waiting before the first call and after the last one."""
     known: dict[str, tuple[Json, ...]] = field(default_factory=dict)
     """Digest -> items of listings seen before; equal listings share one copy in memory."""
+    bases: dict[str, Accepted] = field(default_factory=dict)
+    """Tool -> repaired arguments that it took in a session that this one takes up."""
+
+
+class Turn(NamedTuple):
+    """A call in its position."""
+
+    position: int
+    item: Input | None
+    """None: no call, but all replies so far have to be told before the next one is asked for."""
 
 
 class Order:
@@ -63,6 +93,10 @@ class Order:
         self._plan = plan
         self._items = {one.kind: one.items for one in listings}
         self._made: list[ToolInputs] = []
+        self._tools = self._listed(ItemKind.TOOLS)
+        most = (REPAIRS + MORE_REPAIRS) * len(self._tools)
+        self._allowance = min(plan.max_calls // _REPAIRED, most) if plan.valid else 0
+        self._repairs = Repairs(plan.targets, self._allowance)
         self.not_called: dict[str, str] = {}
         self.warnings: dict[str, str] = {}
         """Target -> why its schema is of no use; it is called with guessed arguments."""
@@ -73,27 +107,65 @@ class Order:
         """How many listed items have calls, as far as they have been made."""
         return len(self._made)
 
-    def __iter__(self) -> Iterator[Input]:
+    def heard(self, item: Input, status: CallStatus, body: Json, *, clean: bool) -> None:
+        """Tell the reply to an ordinary call. ``clean``: it holds no planted secret."""
+        self._repairs.heard(item, status, body, clean=clean)
+
+    def __iter__(self) -> Iterator[Turn]:
         """Ordinary calls of all targets first, then hostile ones, target by target."""
+        position = 0
+        for position, item in enumerate(self._first()):
+            yield Turn(position, item)
+        position += 1
+        if self._plan.valid:
+            yield from self._repaired(position, REPAIRS)
+            position += REPAIRS * len(self._tools)
+            for _ in range(1, ORDINARY_ROUNDS):
+                for inputs in self._made:
+                    for item in inputs.valid:
+                        yield Turn(position, item)
+                        position += 1
+            yield from self._repaired(position, MORE_REPAIRS)
+            position += MORE_REPAIRS * len(self._tools)
+        for item in self._last():
+            yield Turn(position, item)
+            position += 1
+
+    def _first(self) -> Iterator[Input]:
+        """The first round of ordinary calls."""
         for inputs in self._make():
             if self._plan.valid:
                 yield from inputs.valid
+
+    def _repaired(self, position: int, most: int) -> Iterator[Turn]:
+        """What was refused, asked again; ``most`` positions for each tool."""
+        yield Turn(position, None)
+        for number, item in enumerate(self._tools):
+            first = position + most * number
+            for at, call in enumerate(self._repairs.calls(item, item["name"], most)):
+                yield Turn(first + at, call)
+                yield Turn(first + at, None)
+
+    def _last(self) -> Iterator[Input]:
+        """Resources, and hostile input."""
         if self._plan.valid:
-            for _ in range(1, ORDINARY_ROUNDS):
-                for inputs in self._made:
-                    yield from inputs.valid
             for resource in self._items.get(ItemKind.RESOURCES, ()):
                 if self._wanted(resource["uri"]):
                     yield _reading(resource["uri"])
         if self._plan.hostile:
             yield from self._hostile()
 
+    def _listed(self, kind: ItemKind) -> list[Json]:
+        """What is called of a kind; what takes things away comes last."""
+        items = [one for one in self._items.get(kind, ()) if self._wanted(one[NAME_KEY[kind]])]
+        if kind is ItemKind.TOOLS:
+            items.sort(key=lambda one: bool(_ENDING & frozenset(words(one["name"][:200]))))
+        return items
+
     def _make(self) -> Iterator[ToolInputs]:
         """The inputs of one target after the other, kept for the rounds that follow."""
         for kind, maker in _MAKERS.items():
-            for item in self._items.get(kind, ()):
-                if not self._wanted(item[NAME_KEY[kind]]):
-                    continue
+            for item in self._listed(kind):
                 inputs = maker(item, self._plan.targets)
                 if inputs.problem:
                     self.not_called[item[NAME_KEY[kind]]] = inputs.problem
@@ -107,14 +179,22 @@ class Order:
 
     def _hostile(self) -> Iterator[Input]:
         ordinary = sum(ORDINARY_ROUNDS * len(inputs.valid) for inputs in self._made)
-        share = max(1, (self._plan.max_calls - ordinary) // max(1, len(self._made)))
+        left = self._plan.max_calls - ordinary - self._allowance
+        share = max(1, left // max(1, len(self._made)))
+        bases = self._plan.bases | self._repairs.bases
+        listed = {item["name"]: item for item in self._tools} if bases else {}
         for inputs in self._made:
-            hostile = iter(inputs.hostile)
-            for item in islice(hostile, share):
-                if item.target in self._plan.avoid:
-                    self.left_out.append(f"{item.target}: hostile inputs after it ended the server")
+            made = inputs.hostile
+            if made.kind is ItemKind.TOOLS and made.target in bases:
+                # The same inputs in the same order, around arguments that the tool takes.
+                item = listed[made.target]
+                made = for_tool(item, self._plan.targets, bases[made.target]).hostile
+            hostile = iter(made)
+            for one in islice(hostile, share):
+                if one.target in self._plan.avoid:
+                    self.left_out.append(f"{one.target}: hostile inputs after it ended the server")
                     break
-                yield item
+                yield one
             else:
                 if (item_left := next(hostile, None)) is not None:
                     self.left_out.append(

@@ -7,7 +7,6 @@ where (``resume_at``), so that the rest of the plan can be held with a fresh con
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -36,11 +35,10 @@ from mcp_sandbox.probe.conversation import (
 from mcp_sandbox.probe.hostile import Input
 from mcp_sandbox.probe.pipe import BudgetExhausted
 from mcp_sandbox.probe.plan import Order, Plan
-from mcp_sandbox.probe.shares import Shares
+from mcp_sandbox.probe.shares import VALID, Shares
 from mcp_sandbox.probe.wire import encode_params
+from mcp_sandbox.probe.written import Made, written
 
-KEPT = 4 * 2**10
-"""Characters kept of one call's arguments and of its reply."""
 TIMEOUTS_IN_A_ROW = 3
 """After so many the peer is said to be unresponsive."""
 SILENCES = 2
@@ -55,9 +53,6 @@ CALL_METHODS: dict[ItemKind, str] = {
 }
 
 
-_PLAIN = json.JSONEncoder(ensure_ascii=False)
-
-
 class Mark(NamedTuple):
     """When the probe began something; it goes on until the next mark."""
 
@@ -66,16 +61,6 @@ class Mark(NamedTuple):
     window: Window
     call: int = 0
     """Number of the call, in its window."""
-
-
-class _Made(NamedTuple):
-    """A call that has been answered and is not yet written up."""
-
-    item: Input
-    sent: bytes
-    reply: Reply
-    line: int
-    """Line of the request in the transcript."""
 
 
 class Prober:
@@ -238,8 +223,11 @@ class Prober:
         self._not_called, self._left_out = order.not_called, order.left_out
         prepared = self._prepared(order)
         following = next(prepared, None)
-        previous: _Made | None = None
+        previous: Made | None = None
         while following is not None:
+            if isinstance(following, _Wait):
+                following = next(prepared, None)
+                continue
             if len(self._calls) >= self._plan.max_calls:
                 self._left_out.append(f"calls after the first {self._plan.max_calls}")
                 break
@@ -255,21 +243,26 @@ class Prober:
                 previous = None
             following = next(prepared, None)
             reply = self._settle(item)
+            if item.family == VALID:
+                order.heard(item, reply.status, reply.body, clean=not self._find(reply.raw))
             if reply.status in _FATAL or self._too_many_timeouts(item, reply):
-                self._write_up(_Made(item, sent, reply, line))
+                self._write_up(Made(item, sent, reply, line))
                 self._resume_at = position + 1
                 self._stop_after(item, reply)
-            previous = _Made(item, sent, reply, line)
+            previous = Made(item, sent, reply, line)
             del reply  # or two replies, parsed, are in memory at once
         if previous is not None:
             self._write_up(previous)
         for name, why in order.warnings.items():
             self._conversation.breach(BreachKind.UNUSABLE_SCHEMA, f"{name[:64]}: {why}")
 
-    def _prepared(self, order: Order) -> Iterator[tuple[int, Input, bytes]]:
+    def _prepared(self, order: Order) -> Iterator[tuple[int, Input, bytes] | _Wait]:
         """Position, input and serialised parameters of each call still to be made."""
         shares = Shares(time.monotonic(), self._deadline)
-        for position, item in enumerate(order):
+        for position, item in order:
+            if item is None:
+                yield _WAIT
+                continue
             if position < self._plan.start_at:
                 continue
             now = time.monotonic()
@@ -279,7 +272,8 @@ class Prober:
                 if why not in self._left_out:
                     self._left_out.append(why)
                 continue
-            if self._silenced[item.family, item.payload] >= SILENCES and item.payload:
+            known = self._silenced[item.family, item.payload]
+            if known >= SILENCES and item.payload and item.family != VALID:
                 self._left_out.append(
                     f"{item.target} {item.parameter}: {item.family} {item.payload}, "
                     f"which was never answered {SILENCES} times before"
@@ -307,38 +301,8 @@ class Prober:
             params = {"name": item.target, "arguments": item.arguments}
         return eras.with_meta(self._plan.era, self._plan.identity, params)
 
-    def _write_up(self, made: _Made) -> None:
-        item, sent, reply, line = made
-        arguments = item.arguments
-        if len(sent) > KEPT:
-            arguments = {"…": f"{len(sent)} bytes"}
-        body = "" if reply.body is None else _PLAIN.encode(reply.body)
-        expected = item.expected
-        canaries = self._find(reply.raw) if reply.raw else ()
-        self._calls.append(
-            Call(
-                number=len(self._calls) + 1,
-                kind=item.kind,
-                target=item.target,
-                parameter=item.parameter,
-                family=item.family,
-                payload=item.payload,
-                nonce=item.nonce,
-                arguments=arguments,
-                status=reply.status,
-                reply=(self._mask(body) if canaries else body)[:KEPT],
-                reply_bytes=len(reply.raw),
-                expected=expected,
-                proven=bool(expected)
-                and expected.encode() in reply.raw
-                and expected.encode() not in sent,
-                effect=item.effect,
-                canaries=canaries,
-                milliseconds=round(reply.milliseconds, 2),
-                line=line,
-                answer=reply.line,
-            )
-        )
+    def _write_up(self, made: Made) -> None:
+        self._calls.append(written(made, len(self._calls) + 1, self._find, self._mask))
 
     # --- ends ---
 
@@ -377,6 +341,13 @@ class Prober:
 
     def _stop(self, end: SessionEnd, detail: str) -> None:
         self._end, self._end_detail = end, detail
+
+
+class _Wait:
+    """In place of a call: the next one depends on the reply to the one before."""
+
+
+_WAIT = _Wait()
 
 
 class _Ended(Exception):

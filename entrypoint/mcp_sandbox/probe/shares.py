@@ -37,6 +37,8 @@ class Shares:
         if item.family == VALID:
             again = id(item) in self._seen
             self._seen.add(id(item))
+            if item.payload and now > self._young:
+                return f"{item.target}: a repair of its ordinary call, for want of time"
             if again and now > self._young:
                 return f"{item.target}: its second ordinary call, for want of time"
             return ""
