@@ -9,71 +9,20 @@ what can only be told from its silence.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from mcp_sandbox.launch import fatal, needs, symptoms
 from mcp_sandbox.launch import help as usage
+from mcp_sandbox.launch.seen import MAX_NAMED, Failure, Seen
 from mcp_sandbox.model import SessionEnd, Transport
 from mcp_sandbox.model.launch import Needed, StartReason, Where
 
 KILLED = 137
 """Exit code of a process that got SIGKILL."""
 QUOTED = 200
-MAX_NAMED = 6
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "riscv64": "riscv64"}
 """The engine's name for its machine -> the images' name."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What one start that was not answered left behind."""
-
-    end: SessionEnd | None
-    """``None``: the engine could not start it."""
-    detail: str = ""
-    """The engine's words, or how the conversation ended."""
-    exit_code: int | None = None
-    oom_killed: bool = False
-    stderr: str = ""
-    stdout: str = ""
-    """The beginning of what it printed that was no message, as the breaches hold it."""
-    ports: tuple[int, ...] = ()
-    """Where it listened."""
-    found: str = ""
-    """What was found where it listens."""
-    needs_credentials: bool = False
-    """It listens, and answers only whom it knows."""
-    wanted: Transport = Transport.AUTO
-    hosts: tuple[str, ...] = ()
-    """Hosts that it asked the network for."""
-    image_architecture: str = ""
-    machine: str = ""
-    """The engine's architecture, in the engine's words."""
-    start_timeout: float = 30.0
-    memory: int = 0
-    """Its limit in bytes; 0 when it is not known."""
-    source: str = ""
-    """What its image was made of: ``pypi``, ``npm``, …; empty for one that was given."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why it did not start."""
-
-    reason: StartReason
-    what: str
-    """A clause without its full stop."""
-    way_out: str
-    needed: tuple[Needed, ...] = ()
-    """Settings that it says it lacks."""
-
-    @property
-    def outcome(self) -> str:
-        """The reason with the settings' names: the same for two runs of one image."""
-        names = ", ".join(one.name for one in self.needed[:MAX_NAMED])
-        missing = self.reason is StartReason.MISSING_SETTING and names
-        return f"{self.reason.value}: {names}" if missing else self.reason.value
 
 
 _MEND = {
@@ -163,16 +112,23 @@ def _setting(seen: Seen, text: str, needed: Sequence[Needed]) -> Failure | None:
         needed = [one for one in usage.required(text, needs.SOURCE) if one.required]
         if not needed:
             return None
-    names = ", ".join(one.name for one in needed[:MAX_NAMED])
+    return _wants(tuple(needed))
+
+
+def _names(needed: Sequence[Needed]) -> str:
+    return ", ".join(one.name for one in needed[:MAX_NAMED])
+
+
+def _wants(needed: tuple[Needed, ...]) -> Failure:
     example = "--env NAME=VALUE"
     if all(one.where is not Where.ENVIRONMENT for one in needed):
         example = "arguments after `--`"
     return Failure(
         StartReason.MISSING_SETTING,
-        f"The server did not accept its settings; it names {names}",
+        f"The server did not accept its settings; it names {_names(needed)}",
         f"Give it what it names with {example}, or write it into mcp-sandbox.toml; what was "
         "invented for it did not do.",
-        tuple(needed),
+        needed,
     )
 
 
@@ -184,7 +140,7 @@ def _ended(seen: Seen, text: str, _: Sequence[Needed]) -> Failure | None:
     for part in (fatal.error(lines), fatal.without_warnings(lines)):
         if found := _said(seen, "\n".join(part)):
             return found
-    if seen.exit_code and seen.hosts and not text.strip():
+    if seen.exit_code and (seen.hosts or seen.services) and not text.strip():
         return _without_network(seen, "ended when the network did not answer as it wants")
     return None
 
@@ -220,7 +176,7 @@ def _import(seen: Seen, text: str) -> Failure:
 
 
 def _without_network(seen: Seen, did: str) -> Failure:
-    hosts = ", ".join(seen.hosts[:3])
+    hosts = ", ".join((*seen.hosts, *seen.services)[:3])
     return Failure(
         StartReason.NEEDS_NETWORK,
         f"The server {did}" + (f"; it asked for {hosts}" if hosts else ""),
@@ -320,6 +276,30 @@ def _silent(seen: Seen, text: str) -> Failure:
         f"The server said nothing within {seen.start_timeout:g} seconds",
         "Give it longer with --start-timeout, or what it lacks with --env; "
         "it has to speak MCP over standard input and output or over HTTP.",
+    )
+
+
+def unlisted(seen: Seen, state: str) -> Failure | None:
+    """Why a server that did answer lists no tools; ``None`` where nothing tells.
+
+    ``seen``: what it left behind in the end. ``state``: that of its list.
+    """
+    text = "\n".join(needs.readable(f"{seen.stderr}\n{state}"))
+    ended = seen.end is SessionEnd.EXITED
+    did = (
+        "ended while it was asked for its tools" if ended else f"lists no tools ({state[:QUOTED]})"
+    )
+    if needed := needs.in_text(text):
+        return replace(_wants(needed), what=f"The server {did}; it names {_names(needed)}")
+    silent = ended and seen.exit_code and not seen.stderr.strip()
+    if symptoms.NETWORK.search(text) or (silent and (seen.hosts or seen.services)):
+        return _without_network(seen, did)
+    if not ended:
+        return None
+    return Failure(
+        StartReason.EXITED,
+        f"The server {did}, with code {seen.exit_code}",
+        "Give it what it lacks with --env or arguments after `--`; its last words tell.",
     )
 
 

@@ -191,7 +191,8 @@ class LaunchReport:
     invented: tuple[Invented, ...] = ()
     restarts: int = 0
     reason: StartReason | None = None
-    """Why it never answered; ``None`` when it did."""
+    """Why it never answered, or answered and listed no tools; ``None`` when it did both, and where
+    nothing tells."""
     sidecars: tuple[str, ...] = ()
     """``NAME: IMAGE on port PORT`` of what stood beside it."""
     why: str = ""

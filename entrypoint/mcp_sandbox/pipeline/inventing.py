@@ -14,7 +14,8 @@ from dataclasses import replace
 from mcp_sandbox.errors import ServerNotStarted
 from mcp_sandbox.launch import fakes, slots
 from mcp_sandbox.launch import help as usage
-from mcp_sandbox.launch.failure import UNCERTAIN, Failure, Seen
+from mcp_sandbox.launch.failure import UNCERTAIN
+from mcp_sandbox.launch.seen import Failure, Seen
 from mcp_sandbox.model import Relaxation, Tracing, Transport
 from mcp_sandbox.model.launch import Needed, StartReason, slot
 from mcp_sandbox.pipeline.plans import Plans

@@ -30,7 +30,7 @@ from mcp_sandbox.pipeline.results import Results
 from mcp_sandbox.pipeline.running import Held, Observer, Tools
 from mcp_sandbox.pipeline.scanning import Scanning
 from mcp_sandbox.pipeline.sessions import hold
-from mcp_sandbox.pipeline.starting import unanswered
+from mcp_sandbox.pipeline.starting import tell_unlisted, unanswered
 from mcp_sandbox.probe.hostile import Targets
 from mcp_sandbox.sandbox import Engine, Sandbox
 from mcp_sandbox.settings import Settings
@@ -248,6 +248,7 @@ class Learning:
                 machine=self.learned.versions.get("architecture", ""),
             )
             hold(tools, self.learned.held)
+            tell_unlisted(tools, self.learned.held)
 
 
 def _there(path: str, sandbox: Sandbox, part: str = "") -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from mcp_sandbox.launch.failure import Failure
+from mcp_sandbox.launch.seen import Failure
 from mcp_sandbox.model import (
     ContainerFacts,
     HttpChecks,

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from mcp_sandbox import background
 from mcp_sandbox.errors import ServerNotStarted
-from mcp_sandbox.launch.failure import Seen, judge, may_lack_a_resource
+from mcp_sandbox.launch.failure import judge, may_lack_a_resource, unlisted
+from mcp_sandbox.launch.seen import Failure, Seen
 from mcp_sandbox.model import (
+    COMPLETE,
+    Act,
     BreachKind,
+    ContainerFacts,
     Era,
+    ItemKind,
     Place,
     Reached,
     Relaxation,
@@ -31,6 +36,7 @@ from mcp_sandbox.pipeline.inventing import Inventing
 from mcp_sandbox.pipeline.plans import MAIN, Plans
 from mcp_sandbox.pipeline.running import Held, Running, Tools
 from mcp_sandbox.probe.http.detect import Found
+from mcp_sandbox.probe.plan import Plan
 from mcp_sandbox.sandbox import LADDER
 
 GRACE = 1.0
@@ -38,8 +44,27 @@ GRACE = 1.0
 one that does both is spoken to over these, whichever of them was quicker."""
 MAX_ASKED = 200
 """Places that were tried and are told of."""
+ANSWERED = "answered"
+_LISTED = (COMPLETE, "not offered")
+"""States of a list that is no failure."""
+_LOOPBACK = ("127.", "[::1]:")
 LAST_LINES = 10
 """Lines of standard error shown when the server did not start."""
+
+
+@dataclass(frozen=True)
+class _Brought:
+    """What one start brought: a server that answered, a place where one would, or a failure."""
+
+    attempt: StartAttempt
+    running: Running | None = None
+    place: Place | None = None
+    seen: Seen | None = None
+    failure: Failure | None = None
+    session: Session | None = None
+    """Of a server that has not answered."""
+    asked: tuple[str, ...] = ()
+    """Places that were tried."""
 
 
 def start_main(tools: Tools, held: Held, plans: Plans) -> Running | None:
@@ -57,47 +82,25 @@ def start_main(tools: Tools, held: Held, plans: Plans) -> Running | None:
     inventing = Inventing(plans, held)
     while True:
         tools = plans.tools
-        tools.observer.phase(
-            "start: main" if relaxation is Relaxation.NONE else f"start: {relaxation.value}"
-        )
-        try:
-            running = Running(
-                tools, plans.make("main", era, MAIN), relaxation, name=tools.name("main")
+        brought = _start(tools, plans.make("main", era, MAIN), relaxation, held)
+        held.attempts.append(brought.attempt)
+        held.failure = brought.failure
+        asked += brought.asked
+        if brought.running is not None:
+            held.reached = Reached(
+                tools.place.transport if tools.place else Transport.STDIO,
+                tools.place,
+                round(time.monotonic() - begun, 2),
+                asked[:MAX_ASKED],
             )
-        except ServerNotStarted as error:
-            seen = _not_even_started(tools, error)
-            held.attempts.append(StartAttempt(relaxation, f"not started: {error.detail}"))
-            session = None
-        else:
-            with running.keeping(held):
-                answered, found = _opened(tools, running)
-                asked += found.asked
-                if not answered and found.place is None and found.locked is not None:
-                    held.oauth = running.oauth(found.locked)
-            if found.place is not None and not answered:
-                # From the start, in a container that nobody has asked anything yet.
-                running.close()
-                outcome = f"speaks MCP over {found.place.transport} at {_where(found.place)}"
-                held.attempts.append(StartAttempt(relaxation, outcome, seconds=running.seconds))
-                plans.tools = replace(tools, place=found.place)
-                continue
-            if answered:
-                held.attempts.append(StartAttempt(relaxation, "answered", seconds=running.seconds))
-                held.reached = Reached(
-                    tools.place.transport if tools.place else Transport.STDIO,
-                    tools.place,
-                    round(time.monotonic() - begun, 2),
-                    asked[:MAX_ASKED],
-                )
-                held.failure = None
-                return running
-            seconds = running.seconds
-            with running.keeping(held):
-                ports = running.ports_left()
-                session = running.close()
-            seen = _seen(tools, session, found, ports)
-            held.attempts.append(replace(_failed(relaxation, session, seen), seconds=seconds))
-        failure = held.failure = judge(seen)
+            return brought.running
+        if brought.place is not None:
+            # From the start, in a container that nobody has asked anything yet.
+            plans.tools = replace(tools, place=brought.place)
+            continue
+        seen, failure = brought.seen, brought.failure
+        assert seen is not None  # noqa: S101 - what brought nothing else
+        assert failure is not None  # noqa: S101 - the same
         if inventing.again(seen, failure, relaxation):
             continue
         if seen.end is SessionEnd.REFUSED and era is Era.HANDSHAKE:
@@ -105,12 +108,49 @@ def start_main(tools: Tools, held: Held, plans: Plans) -> Running | None:
             continue
         step = next(ladder, None) if may_lack_a_resource(failure, seen) else None
         if step is None:
-            held.launch = replace(
-                held.launch, reason=failure.reason, why=f"{failure.what}. {failure.way_out}"
-            )
-            held.sessions += [session] if session is not None else []
+            _tell(held, failure)
+            held.sessions += [brought.session] if brought.session is not None else []
             return None
         relaxation = step
+
+
+def _tell(held: Held, failure: Failure) -> None:
+    why = f"{failure.what}. {failure.way_out}"
+    held.launch = replace(held.launch, reason=failure.reason, why=why)
+
+
+def _start(tools: Tools, plan: Plan, relaxation: Relaxation, held: Held) -> _Brought:
+    """Start the server once and see what comes. Raises as ``Running`` does."""
+    named = "main" if relaxation is Relaxation.NONE else relaxation.value
+    tools.observer.phase(f"start: {named}")
+    try:
+        running = Running(tools, plan, relaxation, name=tools.name("main"))
+    except ServerNotStarted as error:
+        seen = _of_the_run(tools, Seen(None, f"{error.what} {error.detail}"))
+        attempt = StartAttempt(relaxation, f"not started: {error.detail}")
+        return _Brought(attempt, seen=seen, failure=judge(seen))
+    with running.keeping(held):
+        answered, found = _opened(tools, running)
+        if not answered and found.place is None and found.locked is not None:
+            held.oauth = running.oauth(found.locked)
+    asked, seconds = found.asked, running.seconds
+    if answered:
+        attempt = StartAttempt(relaxation, ANSWERED, seconds=seconds)
+        return _Brought(attempt, running=running, asked=asked)
+    if found.place is not None:
+        running.close()
+        outcome = f"speaks MCP over {found.place.transport} at {_where(found.place)}"
+        attempt = StartAttempt(relaxation, outcome, seconds=running.seconds)
+        return _Brought(attempt, place=found.place, asked=asked)
+    with running.keeping(held):
+        ports = running.ports_left()
+        session = running.close()
+    seen = _seen(tools, session, found, ports)
+    failure, container = judge(seen), session.container
+    attempt = StartAttempt(
+        relaxation, failure.outcome, container.exit_code, container.stderr, seconds
+    )
+    return _Brought(attempt, seen=seen, failure=failure, session=session, asked=asked)
 
 
 def _opened(tools: Tools, running: Running) -> tuple[bool, Found]:
@@ -155,10 +195,6 @@ _NOT_A_MESSAGE = frozenset(
 )
 
 
-def _not_even_started(tools: Tools, error: ServerNotStarted) -> Seen:
-    return _of_the_run(tools, Seen(None, f"{error.what} {error.detail}"))
-
-
 def _seen(tools: Tools, session: Session, found: Found, ports: tuple[int, ...]) -> Seen:
     """What a start that was not answered left behind."""
     transcript, container = session.transcript, session.container
@@ -180,8 +216,24 @@ def _seen(tools: Tools, session: Session, found: Found, ports: tuple[int, ...]) 
             found=found.why,
             needs_credentials=found.locked is not None,
             hosts=tuple(dict.fromkeys(one.host for one in container.sink if one.host)),
+            services=_services(container),
         ),
     )
+
+
+def _services(container: ContainerFacts) -> tuple[str, ...]:
+    """``ADDRESS:PORT`` of its own machine that it wanted to speak to, and that are not its own."""
+    own = {
+        one.object.rpartition(":")[2]
+        for one in container.kernel
+        if one.act in {Act.BIND, Act.LISTEN}
+    }
+    asked = (
+        one.object
+        for one in container.kernel
+        if one.act is Act.CONNECT and one.detail == "TCP" and one.object.startswith(_LOOPBACK)
+    )
+    return tuple(dict.fromkeys(one for one in asked if one.rpartition(":")[2] not in own))
 
 
 def _source(tools: Tools) -> str:
@@ -201,15 +253,26 @@ def _of_the_run(tools: Tools, seen: Seen) -> Seen:
     )
 
 
-def _failed(relaxation: Relaxation, session: Session, seen: Seen) -> StartAttempt:
-    container = session.container
-    return StartAttempt(relaxation, judge(seen).outcome, container.exit_code, container.stderr)
+def tell_unlisted(tools: Tools, held: Held) -> None:
+    """Name the reason why a server that answered lists no tools, where something tells it."""
+    listings = [
+        (session, one)
+        for session in held.sessions
+        for one in session.transcript.listings
+        if one.kind is ItemKind.TOOLS
+    ]
+    if not listings or any(one.items or one.state in _LISTED for _, one in listings):
+        return
+    session, first = listings[0]
+    failure = unlisted(_seen(tools, session, Found(None), ()), first.state)
+    if failure is not None:
+        _tell(held, failure)
 
 
 def unanswered(held: Held) -> ServerNotStarted | None:
     """Why the server never answered, and the way out; ``None`` when it did."""
     failure = held.failure
-    if any(one.outcome == "answered" for one in held.attempts) or failure is None:
+    if any(one.outcome == ANSWERED for one in held.attempts) or failure is None:
         return None
     last = held.attempts[-1]
     detail = "\n".join(last.stderr.rstrip().splitlines()[-LAST_LINES:])

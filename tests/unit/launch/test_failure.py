@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from mcp_sandbox.launch.failure import Failure, Seen, judge, may_lack_a_resource
+from mcp_sandbox.launch.failure import judge, may_lack_a_resource, unlisted
+from mcp_sandbox.launch.seen import Failure, Seen
 from mcp_sandbox.model import SessionEnd, Transport
 from mcp_sandbox.model.launch import StartReason
 
@@ -304,3 +305,46 @@ def test_a_part_that_was_not_built_is_named():
     assert failure.way_out.startswith("Let packages run their scripts with --install-scripts")
     assert "--" not in judge(exited(UNBUILT)).way_out
     assert "built" not in judge(exited("Error: Cannot find module './a.js'", source="npm")).what
+
+
+@pytest.mark.parametrize(
+    ("seen", "state", "reason", "words"),
+    [
+        (
+            replace(silent(), end=SessionEnd.COMPLETED, hosts=("supabase.com",)),
+            "answered by error -32603: fetch failed",
+            StartReason.NEEDS_NETWORK,
+            "(answered by error -32603: fetch failed); it asked for supabase.com",
+        ),
+        (
+            exited("", services=("127.0.0.1:3306",)),
+            "broke off: closed",
+            StartReason.NEEDS_NETWORK,
+            "ended while it was asked for its tools; it asked for 127.0.0.1:3306",
+        ),
+        (
+            replace(silent(), end=SessionEnd.COMPLETED),
+            "answered by error -32603: ACME_API_KEY is not set",
+            StartReason.MISSING_SETTING,
+            "it names ACME_API_KEY",
+        ),
+        (exited("panic: 3", 2), "broke off: closed", StartReason.EXITED, "with code 2"),
+    ],
+)
+def test_why_one_that_answered_lists_nothing(
+    seen: Seen, state: str, reason: StartReason, words: str
+):
+    failure = unlisted(seen, state)
+    assert failure is not None
+    assert failure.reason is reason
+    assert failure.what.endswith(words)
+
+
+def test_a_list_that_is_refused_for_no_reason_has_none():
+    seen = replace(silent(), end=SessionEnd.COMPLETED, hosts=("telemetry.acme.example",))
+    assert unlisted(seen, "answered by error -32603: Internal error") is None
+
+
+def test_a_service_beside_it_that_is_not_there_is_the_network():
+    assert judge(exited("", services=("127.0.0.1:6379",))).reason is StartReason.NEEDS_NETWORK
+    assert judge(exited("", 0, services=("127.0.0.1:6379",))).reason is StartReason.EXITED_CLEANLY

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from mcp_sandbox import planted
-from mcp_sandbox.launch.failure import Seen, judge
+from mcp_sandbox.launch.failure import judge
+from mcp_sandbox.launch.seen import Seen
 from mcp_sandbox.model import Relaxation, SessionEnd, Tracing
 from mcp_sandbox.model.launch import Decided, Needed, SettingKind, StartReason, Where
 from mcp_sandbox.pipeline.inventing import MAX_HELP, MAX_RESTARTS, Inventing
