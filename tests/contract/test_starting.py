@@ -21,6 +21,8 @@ LACKS: dict[str, tuple[set[str], int]] = {
     "options": ({"--api-key", "folder"}, 1),
     "usage": ({"--token", "stdio"}, 1),
     "stdio": ({"--stdio"}, 1),
+    "names": ({"ACME_ID", "ACME_SECRET"}, 1),
+    "keys": ({"ACME_OAUTH_CREDENTIALS", "/srv/acme/acme.keys.json"}, 3),
 }
 """Mode -> the names of what is invented, and how often the server is started again for it."""
 FAILS: dict[str, tuple[StartReason, str]] = {
@@ -76,7 +78,9 @@ def scans(
         image = images.get(mode, common)
         return *SHORT, *OPTIONS.get(mode, ()), "--image", image, "--config", config, *more
 
-    return scanner.scans({mode: words(mode) for mode in (*LACKS, *FAILS, "beside")}, folder)
+    return scanner.scans(
+        {mode: words(mode) for mode in (*LACKS, *FAILS, "beside", "unlisted")}, folder
+    )
 
 
 def launch(done: Done) -> dict[str, Any]:
@@ -139,6 +143,22 @@ def test_a_service_stands_beside_the_server(scans: dict[str, Done]):
     # It is not taken for something of the server's own.
     assert {one["rule"] for one in done.report["findings"]} == {"runs-as-root"}
     assert done.report["observations"]["reached"]["transport"] == "stdio"
+
+
+def test_what_was_opened_is_a_file_of_the_kind_that_its_name_tells(scans: dict[str, Done]):
+    found = {one["name"]: one for one in launch(scans["keys"])["invented"]}
+    assert found["ACME_OAUTH_CREDENTIALS"]["shown"] == "/srv/settings/client.json"
+    assert found["/srv/acme/acme.keys.json"]["where"] == "file"
+
+
+def test_a_server_that_answers_and_lists_nothing_has_its_reason(scans: dict[str, Done]):
+    done = scans["unlisted"]
+    assert done.code == 3, done.err
+    assert launch(done)["reason"] == StartReason.NEEDS_NETWORK.value
+    assert "it asked for 127.0.0.1:3306" in launch(done)["why"]
+    assert (
+        "**Why it lists no tools:** `needs a network`" in (done.folder / "summary.md").read_text()
+    )
 
 
 @pytest.mark.parametrize("mode", FAILS)

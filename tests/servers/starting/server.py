@@ -5,12 +5,14 @@ The first argument is a mode. What stands under ``LACKS`` answers once it has wh
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -102,6 +104,27 @@ def beside(arguments: list[str]) -> None:
         stop(f"this is no Redis: {answer!r}")
 
 
+def names(arguments: list[str]) -> None:
+    """Calls its settings what its code calls them, behind a warning that it lives with."""
+    say("[WARN] [Store] failed: Error: Cannot find module '../build/Release/keytar.node'")
+    say("Require stack:\n- /app/node_modules/keytar/lib/keytar.js")
+    if not (os.environ.get("ACME_ID") and os.environ.get("ACME_SECRET")):
+        stop("Error: acmeId, and acmeSecret are required")
+
+
+def keys(arguments: list[str]) -> None:
+    """Opens the file that a variable names, and one in a folder of its own choice."""
+    path = Path(os.environ.get("ACME_OAUTH_CREDENTIALS", ""))
+    if path == Path():
+        stop("ACME_OAUTH_CREDENTIALS is not set")
+    if not path.is_file():
+        stop(f"Error: ENOENT: no such file or directory, open '{path.absolute()}'")
+    if "installed" not in json.loads(path.read_text()):
+        stop("Error: ACME_OAUTH_CREDENTIALS is not set to the keys of an OAuth client")
+    if not Path("/srv/acme/acme.keys.json").is_file():
+        stop("Error: keys not found. Please place acme.keys.json in this folder or /srv/acme")
+
+
 # --- what fails -----------------------------------------------------------------------------------
 
 
@@ -160,7 +183,18 @@ def silent(arguments: list[str]) -> None:
     time.sleep(PATIENCE)
 
 
-LACKS = {one.__name__: one for one in (leak, options, usage, stdio, beside)}
+class Unlisted(FullServer):
+    """Ends when it is asked for its tools: a service is not there."""
+
+    def answer(self, request: dict[str, Any]) -> None:
+        if request["method"] == "tools/list":
+            with suppress(OSError):
+                socket.create_connection(("127.0.0.1", 3306), timeout=2).close()
+            sys.exit(1)
+        super().answer(request)
+
+
+LACKS = {one.__name__: one for one in (leak, options, usage, stdio, beside, names, keys)}
 FAILS = {
     one.__name__: one
     for one in (stubborn, offline, folder, memory, imports, listens, language, banner, clean,
@@ -169,5 +203,7 @@ FAILS = {
 
 if __name__ == "__main__":
     mode, *rest = sys.argv[1:]
+    if mode == "unlisted":
+        Unlisted(mode).serve()
     (LACKS | FAILS)[mode](rest)
     FullServer(mode).serve()
