@@ -42,6 +42,11 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(word.lower() for word in _WORD.findall(text[:MAX_TEXT]))
 
 
+def prose(text: str) -> frozenset[str]:
+    """The words of a sentence, which may have names of programs in it: ``SQLite`` is one, too."""
+    return frozenset(words(text)) | frozenset(words(text[:MAX_TEXT].lower()))
+
+
 @dataclass(frozen=True)
 class Context:
     """What is known around a parameter."""
@@ -64,7 +69,7 @@ class Context:
     @cached_property
     def said(self) -> frozenset[str]:
         """The words of the tool's name and description."""
-        return self.named | frozenset(words(self.description))
+        return self.named | prose(self.description)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from mcp_sandbox import samples
 from mcp_sandbox.model import Json
 from mcp_sandbox.probe import paths
-from mcp_sandbox.probe.context import MAX_TEXT, Context, Guess, Hint, words
+from mcp_sandbox.probe.context import MAX_TEXT, Context, Guess, Hint, prose, words
 
 __all__ = [
     "SAMPLE_FILE",
@@ -156,18 +156,32 @@ class _Parameter:
 
 
 def _guess(parts: tuple[str, ...], description: str, context: Context) -> Guess:
-    about = frozenset(words(description))
+    about = prose(description)
     one = _Parameter(parts, frozenset(parts), about, description[:MAX_TEXT], context)
     for ask in (_zone, _query, _choice, _revision, _old_text, _number_as_text, _range, _slug):
         if found := ask(one):
             return found
     # The last word of a name says what it is: a `url_pattern` is a pattern.
-    for part in reversed(parts):
+    for part in reversed(_without_name(parts)):
         for known, hints, value in _VALUES:
             if part in known:
                 return Guess((*hints, *_spoken(about)), value)
     spoken = _spoken(about)
     return Guess(spoken or (Hint.TEXT,), "http://example.com/" if Hint.URL in spoken else "sample")
+
+
+def _without_name(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """A ``table_name`` is a table."""
+    of_known = len(parts) > 1 and parts[-1] in {"name", "names"} and parts[-2] in _NAMED
+    return parts[:-1] if of_known else parts
+
+
+_NAMED = frozenset(
+    [
+        *("table", "column", "sheet", "worksheet", "branch", "tag", "symbol", "ticker"),
+        *("host", "domain", "city", "country", "language", "currency", "timezone"),
+    ]
+)
 
 
 def _zone(one: _Parameter) -> Guess | None:

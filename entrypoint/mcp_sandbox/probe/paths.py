@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 
 from mcp_sandbox import samples
-from mcp_sandbox.probe.context import MAX_TEXT, Context, Guess, Hint, words
+from mcp_sandbox.probe.context import MAX_TEXT, Context, Guess, Hint, prose, words
 from mcp_sandbox.samples import SCRATCH
 
 _FILE_WORDS = frozenset(
@@ -80,12 +81,19 @@ _TELLING = frozenset(
      "audio")
 )  # fmt: skip
 """Words that say a kind of file where a tool is described, and hardly anything else."""
+_AMBIGUOUS = frozenset(("text", "word", "database"))
+_BECOMES = frozenset(("to", "into", "as"))
+"""What stands behind one of these in a tool's name is what a file is turned into."""
+_FILE_URI = re.compile(r"\bfile:", re.IGNORECASE)
 _WORD_FILE = re.compile(r"\bword (?:document|file)|\.docx\b|\bmicrosoft word\b", re.IGNORECASE)
 
 
 def place(parts: tuple[str, ...], description: str, context: Context) -> Guess | None:
     """A guess for a file, a folder or a ``file:`` URI; None for anything else."""
-    said, about = frozenset(parts), frozenset(words(description))
+    said, about = frozenset(parts), prose(description)
+    in_git = is_git(description, context)
+    if said & _URLS and in_git:
+        return Guess((Hint.URL,), f"file://{SCRATCH}/{samples.REMOTE}")
     if said & _URLS and _speaks_of_file_uris(description, context):
         file = f"{SCRATCH}/{samples.STEM}.{kind(parts, description, context)}"
         return Guess((Hint.URL, Hint.PATH), f"file://{file}")
@@ -93,12 +101,12 @@ def place(parts: tuple[str, ...], description: str, context: Context) -> Guess |
         return None
     if said & {"sort", "order"} and parts[-1] == "dir":
         return Guess((Hint.NAME,), "asc")
-    found = _in_git(parts, about, context) if is_git(description, context) else None
+    found = _in_git(parts, about, context) if in_git else None
     return found or _in_files(parts, description, context)
 
 
 def _in_files(parts: tuple[str, ...], description: str, context: Context) -> Guess | None:
-    said, about = frozenset(parts), frozenset(words(description))
+    said, about = frozenset(parts), prose(description)
     is_folder, is_file = _folder_or_file(parts, about, context)
     if is_folder:
         return Guess((Hint.DIRECTORY, Hint.PATH), _folder(said, context))
@@ -132,14 +140,16 @@ def kind(parts: tuple[str, ...], description: str, context: Context) -> str:
     for ending in _ENDING.findall(description[:MAX_TEXT]):
         if ending.lower() in _KINDS:
             return _KINDS[ending.lower()]
-    for near in (parts, words(description), words(context.tool)):
+    tool = pairwise(("", *words(context.tool)))
+    taken = tuple(word for before, word in tool if before not in _BECOMES)
+    for near in (parts, words(description[:MAX_TEXT].lower()), taken):
         for word in near:
-            if word in _KINDS and word not in {"text", "word", "database"}:
+            if word in _KINDS and word not in _AMBIGUOUS:
                 return _KINDS[word]
     if "database" in parts or "db" in parts:
         return "db"
     around = f"{description[:MAX_TEXT]} {context.description[:MAX_TEXT]}"
-    told = {_KINDS[word] for word in words(context.description) if word in _TELLING}
+    told = {_KINDS[word] for word in context.said & _TELLING}
     if _WORD_FILE.search(around):
         told.add("docx")
     return told.pop() if len(told) == 1 else "txt"
@@ -148,11 +158,11 @@ def kind(parts: tuple[str, ...], description: str, context: Context) -> str:
 def is_git(description: str, context: Context) -> bool:
     """A tool works with a git repository of the machine."""
     text = f"{context.tool} {context.description[:MAX_TEXT]} {description[:MAX_TEXT]}"
-    return "git" in words(text) and _HOSTING.search(text) is None
+    return "git" in words(text.lower()) and _HOSTING.search(text) is None
 
 
 _COMMITS = frozenset(
-    ("commit", "commits", "revision", "ref", "rev", "sha", "target", "base", "treeish")
+    ("commit", "commits", "revision", "ref", "rev", "sha", "target", "base", "object", "treeish")
 )
 
 
@@ -174,7 +184,8 @@ def revision(parts: tuple[str, ...], context: Context) -> str:
 
 
 def _speaks_of_file_uris(description: str, context: Context) -> bool:
-    return any("file:" in text[:MAX_TEXT].lower() for text in (description, context.description))
+    texts = (description[:MAX_TEXT], context.description[:MAX_TEXT])
+    return any(_FILE_URI.search(text) for text in texts)
 
 
 def _in_git(parts: tuple[str, ...], about: frozenset[str], context: Context) -> Guess | None:

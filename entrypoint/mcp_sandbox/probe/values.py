@@ -76,7 +76,11 @@ def offered(schema: Schema) -> list[Json]:
         checker = compile_schema(own)
     except UnusableSchema:
         return []
-    return [one for one in found if one not in ("", [], {}) and checker.admits(one)]
+    return [one for one in found if one not in _NOTHING and checker.admits(one)]
+
+
+_NOTHING: tuple[Json, ...] = ("", ".", [], {})
+"""Says nothing of what is there, nor does the folder that a server happens to run in."""
 
 
 STRING_KEYWORDS = frozenset(("type", "pattern", "minLength", "maxLength", "enum", "const"))
