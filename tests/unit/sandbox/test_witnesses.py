@@ -154,3 +154,31 @@ def test_the_helpers_report_cannot_be_forged_by_a_process_title():
     assert _parse(report) == ({1: b"cat\0"}, {"pids.peak": b"7\n"})
     rows = witnesses.proc_rows({1: b"cat\0-\0", 2: b""})
     assert rows == [(1, "cat -")]
+
+
+def test_what_was_put_there_and_is_as_it_was_is_no_work_of_the_server():
+    given = {"/tmp/notes.txt": b"Sample.", "/tmp/r/.git/HEAD": b"ref", "/tmp/spare/": b""}
+    archive = tar(
+        ("./tmp/notes.txt", b"Sample."),
+        ("./tmp/r", None),
+        ("./tmp/r/.git", None),
+        ("./tmp/r/.git/HEAD", b"ref"),
+        ("./tmp/spare", None),
+    )
+    entries, _, why = witnesses.tmpfs_entries(archive, find, mask)
+    assert (len(entries), why) == (5, "")
+    assert witnesses.without(entries, given, mask) == ()
+    assert witnesses.without(entries, {}, mask) == entries
+
+
+def test_what_the_server_made_of_it_is():
+    given = {"/tmp/a": b"Sample.", "/tmp/b": b"Sample.", "/tmp/c": b"Sample.", "/tmp/d/": b""}
+    archive = tar(
+        ("./tmp/a", b"Sample!"),
+        ("./tmp/b", b"Sample. And more"),
+        ("./tmp/c", "/etc/passwd"),
+        ("./tmp/d", b""),
+        ("./tmp/e", None),
+    )
+    entries, _, _ = witnesses.tmpfs_entries(archive, find, mask)
+    assert witnesses.without(entries, given, mask) == entries
