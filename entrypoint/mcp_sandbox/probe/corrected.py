@@ -43,9 +43,12 @@ _TYPE = re.compile(
     r"(string|integer|number|int|float|boolean|bool|array|list|object|dictionary|dict)\b",
     re.IGNORECASE,
 )
+_FILE = f"{SCRATCH}/{SAMPLE_FILE}"
+"""What tools that write were told to write."""
 _FORMS: tuple[tuple[re.Pattern[str], Json], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), value)
     for pattern, value in (
+        (r"\b(?:ENOENT|no such file|file (?:not found|does not exist))\b", _FILE),
         (r"\b(?:iso.?8601|date-?time|timestamp|rfc.?3339)\b", FORMATS["date-time"]),
         (r"\b(?:YYYY-MM-DD|valid date|invalid date|iso date)\b", FORMATS["date"]),
         (r"\bhttps://", "https://example.com/"),

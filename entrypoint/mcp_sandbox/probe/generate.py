@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from mcp_sandbox.model import Json
 from mcp_sandbox.probe.combine import DEEP, Schema, both, elements, kind_of, members, types_of
-from mcp_sandbox.probe.hints import Context, Guess, Hint, guess_text
+from mcp_sandbox.probe.hints import Context, Guess, Hint, guess_text, words
 from mcp_sandbox.probe.schema import Checker, UnusableSchema, compile_schema, resolve
 from mcp_sandbox.probe.values import (
     FORMAT_HINTS,
@@ -38,6 +38,10 @@ MAX_PROPERTIES = 64
 MAX_LEAVES = 64
 _SHALLOW = 4
 """Below this depth only what is required is made, so that recursive schemas end."""
+_MOVING = frozenset(("move", "copy", "rename", "mv", "cp", "clone", "duplicate"))
+_BEGINNINGS = frozenset(("source", "src", "from", "old", "original", "current"))
+_ENDS = frozenset(("destination", "dest", "dst", "target", "to", "new"))
+"""Words of parameters that must not be the same when something is moved from one to the other."""
 _CONDITIONS = ("if", "then", "else")
 _BRANCHES = ("anyOf", "oneOf")
 
@@ -222,7 +226,29 @@ class _Walk:
         spare += [f"sample{number}" for number in range(1, wanted + 1)]
         while len(out) < wanted and spare:
             add(spare.pop(0), needed=True)
+        self._part(out, path)
         return out
+
+    def _part(self, out: dict[str, Json], path: Path) -> None:
+        """Give what is moved, copied or replaced another end than its beginning."""
+        moves = bool(_MOVING & frozenset(words(self._context.tool)))
+        begin = {name: frozenset(words(name)) & _BEGINNINGS for name in out}
+        for name, value in list(out.items()):
+            if not isinstance(value, str) or not frozenset(words(name)) & _ENDS:
+                continue
+            same = [said for other, said in begin.items() if said and out[other] == value]
+            places = [at for at, one in enumerate(self.leaves) if one.path == (*path, name)]
+            if not same or not places:
+                continue
+            leaf = self.leaves[places[0]]
+            is_place = moves or Hint.PATH in leaf.hints or any("old" in said for said in same)
+            if leaf.kind != "string" or not is_place:
+                continue
+            other = _beside(value, leaf.hints)
+            checker = leaf.checker()
+            if checker is None or checker.admits(other):
+                out[name] = other
+                self.leaves[places[0]] = replace(leaf, value=other)
 
     def _array(self, schema: Schema, path: Path, name: str, depth: int) -> Json:
         items = schema.get("items")
@@ -255,6 +281,16 @@ class _Walk:
                 del self.leaves[keep:]  # further items are like the first
             out.append(value)
         return out
+
+
+def _beside(value: str, hints: tuple[Hint, ...]) -> str:
+    """A value like this one, for another file, folder or name."""
+    if Hint.DIRECTORY in hints:
+        return f"{value.rstrip('/')}/sample-2"
+    stem, dot, extension = value.rpartition(".")
+    if Hint.PATH in hints and dot and stem and "/" not in extension:
+        return f"{stem}-2.{extension}"
+    return f"{value}-2"
 
 
 def _member(schema: Schema, properties: Schema, name: str) -> Json:

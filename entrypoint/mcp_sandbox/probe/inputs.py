@@ -8,6 +8,7 @@ an unreadable schema must not be a way out of the test.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -79,6 +80,10 @@ def subject(item: Json, targets: Targets) -> Subject:
         check = None
     leaves: dict[Path, Leaf] = {}
     full: list[Json] = []
+    with suppress(Unsatisfiable):
+        # What a parameter is by default is what the server took when it was left out.
+        for leaf in propose(_undefaulted(schema), context, everything=True, choice=0).leaves:
+            leaves.setdefault(leaf.path, leaf)
     for choice in range(_CHOICES):
         try:
             proposal = propose(schema, context, everything=True, choice=choice)
@@ -89,6 +94,17 @@ def subject(item: Json, targets: Targets) -> Subject:
         if proposal.value not in full:
             full.append(proposal.value)
     return Subject(context.tool, check, leaves, tuple(full))
+
+
+def _undefaulted(schema: Json) -> Json:
+    """The schema without the defaults of plain strings at its top."""
+    properties = {
+        name: {key: value for key, value in one.items() if key != "default"}
+        if isinstance(one, dict) and isinstance(one.get("default"), str) and "enum" not in one
+        else one
+        for name, one in members(members(schema).get("properties")).items()
+    }
+    return {**schema, "properties": properties} if properties else schema
 
 
 def for_prompt(item: Json, targets: Targets) -> ToolInputs:

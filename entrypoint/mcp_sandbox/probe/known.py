@@ -27,7 +27,7 @@ _MAX_TEXT = 64 * 2**10
 _HANDLES = frozenset(
     (
         *("id", "ids", "pid", "uuid", "guid", "key", "name", "handle", "ref", "token", "slug"),
-        *("uri", "url", "path", "sha", "hash", "number", "index", "cursor", "session"),
+        *("uri", "sha", "hash", "number", "index", "cursor", "session"),
         "connection",
     )
 )
@@ -67,7 +67,9 @@ class Known:
         """Take in the result of an accepted call of ``tool``."""
         about = nouns(tool)
         for name, around, value in _found(result):
-            if not name or name[-1] not in _HANDLES or not _is_kept(value):
+            if not name or not _is_kept(value):
+                continue
+            if name[-1] not in _HANDLES and not _is_opaque(value):
                 continue
             key = (tool, name, around)
             held = self._held.get(key)
@@ -105,17 +107,17 @@ class Known:
 def _rank(wanted: Name, held: _Held, about: frozenset[str]) -> int | None:
     """How well a name fits, 0 the best; None when it does not."""
     shared = bool(held.nouns & about)
-    if held.name == wanted:
-        if len(wanted) > 1:
-            return 0
-        return 1 if shared else 4
-    if held.name[-1] == wanted[-1] and frozenset(wanted[:-1]) & held.nouns:
-        return 2  # an `id` of a connection, for a `connectionId`
-    if len(wanted) == 1 and held.name[-1] == wanted[0] and (shared or held.nouns & about):
-        return 3  # a `connectionId`, for the `id` of a tool that speaks of connections
-    if held.name[-1] in {"id", "name"} and len(wanted) == 1 and wanted[0] in held.nouns:
-        return 3  # an `id` of a connection, for a `connection`
-    return None
+    single = len(wanted) == 1
+    last = held.name[-1]
+    fits = (
+        (0, held.name == wanted and (not single or shared)),
+        (1, last == wanted[-1] and bool(frozenset(wanted[:-1]) & held.nouns)),  # connectionId, id
+        (1, wanted[-1] == "id" and held.name == wanted[:-1]),  # sessionId, session
+        (2, single and last == wanted[0] and shared),  # id, connectionId
+        (2, single and last in ("id", "name") and wanted[0] in held.nouns),  # connection, id
+        (3, held.name == wanted),
+    )
+    return next((rank for rank, is_so in fits if is_so), None)
 
 
 def nouns(tool: str) -> frozenset[str]:
@@ -131,6 +133,16 @@ def _one(word: str) -> str:
     if word.endswith("ies") and len(word) > len("ties"):
         return word[:-3] + "y"
     return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 2 else word  # noqa: PLR2004
+
+
+def _is_opaque(value: Json) -> bool:
+    """It looks like an id: one word with digits in it."""
+    return (
+        isinstance(value, str)
+        and value.isascii()
+        and any(map(str.isdigit, value))
+        and not (set(value) & set(" ./\\:,"))
+    )
 
 
 def _is_kept(value: Json) -> bool:
@@ -190,9 +202,9 @@ def _in_lines(text: str) -> Iterator[_Found]:
         value = rest.strip().strip(_STRIPPED)
         if colon and head and len(head) <= MAX_VALUE and value and " " not in value:
             name = _singular(words(head))
-            if 0 < len(name) <= 4:  # noqa: PLR2004 - a longer one is a sentence
-                yield name, frozenset(), value
-                yield from _as_number(name, value)
+            for one in dict.fromkeys((name, name[-1:])):
+                yield one, frozenset(name), value
+                yield from _as_number(one, value)
     tokens = text.split(maxsplit=_MAX_TOKENS)[:_MAX_TOKENS]
     for at, token in enumerate(tokens):
         parts = _singular(words(token[:80]))

@@ -30,9 +30,17 @@ REPAIRS = 4
 """Most repaired calls of a tool after the first round of ordinary calls."""
 MORE_REPAIRS = 2
 """And after the second one, for a tool that may find by then what it lacked."""
-_REPAIRED = 10
+_REPAIRED = 5
 """At most this part of a session's calls are repairs."""
 
+_OPENING = frozenset(
+    (
+        *("set", "init", "initialize", "initialise", "configure", "connect", "login", "open"),
+        *("start", "launch", "select", "use", "create", "new", "write", "register", "begin"),
+        *("load", "import", "upload", "navigate", "goto"),
+    )
+)
+"""A tool named so makes what others need: its calls come before theirs."""
 _ENDING = frozenset(
     (
         *("delete", "remove", "drop", "destroy", "kill", "terminate", "close", "clear", "reset"),
@@ -156,10 +164,10 @@ class Order:
             yield from self._hostile()
 
     def _listed(self, kind: ItemKind) -> list[Json]:
-        """What is called of a kind; what takes things away comes last."""
+        """What is called of a kind; tools that make things first, those that end things last."""
         items = [one for one in self._items.get(kind, ()) if self._wanted(one[NAME_KEY[kind]])]
         if kind is ItemKind.TOOLS:
-            items.sort(key=lambda one: bool(_ENDING & frozenset(words(one["name"][:200]))))
+            items.sort(key=lambda one: _rank(one["name"]))
         return items
 
     def _make(self) -> Iterator[ToolInputs]:
@@ -200,6 +208,12 @@ class Order:
                     self.left_out.append(
                         f"{item_left.target}: hostile inputs after the first {share}"
                     )
+
+
+def _rank(tool: str) -> int:
+    """When a tool is called: -1 before most, 1 after them."""
+    said = frozenset(words(tool[:200]))
+    return 1 if said & _ENDING else -1 if said & _OPENING else 0
 
 
 def _reading(uri: str) -> Input:

@@ -113,11 +113,7 @@ def _changes(
     subject: Subject, arguments: dict[str, Any], refusal: Sequence[str], known: Known
 ) -> Iterator[Change]:
     """What to change, best first: all that is asked for at once, then the alternatives."""
-    asked: list[list[Change]] = []
-    for clause in clauses(refusal):
-        alternatives = wishes.of_clause(clause, subject.names, arguments)
-        if alternatives:
-            asked.append(alternatives)
+    asked = list(wishes.of_clauses(clauses(refusal), subject.names, arguments))
     values = list(_values(subject, arguments, said(refusal), known))
     for turn in range(MAX_REPAIRS):
         change = [edit for one in asked for edit in one[min(turn, len(one) - 1)]]
@@ -133,6 +129,12 @@ def _changes(
         for full in subject.full:
             dropped = [Edit((key,), drop=True) for key in arguments if key not in full]
             yield (*dropped, *(Edit((key,), value) for key, value in full.items()))
+        if not asked:
+            missing = [path for path in subject.leaves if len(path) == 1]
+            missing = [path for path in missing if path[0] not in arguments]
+            missing.sort(key=lambda path: subject.leaves[path].kind != "string")
+            for path in missing:
+                yield (Edit(path, subject.leaves[path].value),)
 
 
 def _values(

@@ -32,7 +32,6 @@ class _Tool:
     """It was refused for want of a network or a key, or not answered: nothing is repaired."""
     refusals: dict[str, tuple[Json, tuple[str, ...]]] = field(default_factory=dict)
     """Arguments as text -> arguments and what was said of them."""
-    tried: list[Json] = field(default_factory=list)
     made: list[Input] = field(default_factory=list)
     """Kept, because a call is known by its identity while the session lasts."""
     answered: bool = False
@@ -86,10 +85,11 @@ class Repairs:
         again, tool.seen = tool.seen != (-1, -1), now
         about = subject(listed, self._targets)
         refusals = list(tool.refusals.values())
+        tried = [arguments for arguments, _ in refusals]
         heard = {said(words) for _, words in refusals}
         waiting: deque[Repaired] = deque()
         for arguments, words in reversed(refusals) if again else refusals:
-            waiting += repairs(about, arguments, words, self._known, tool.tried)
+            waiting += repairs(about, arguments, words, self._known, tried)
         if again and tool.made:
             last = tool.made[-1]  # what it lacked then may be there now
             waiting.insert(min(1, len(waiting)), Repaired(last.arguments, last.learned))
@@ -99,7 +99,7 @@ class Repairs:
             better = waiting.popleft()
             made = _input(name, better, len(tool.made) + 1)
             tool.made.append(made)
-            tool.tried.append(better.arguments)
+            tried.append(better.arguments)
             tool.answered = False
             self._left -= 1
             yield made
@@ -108,7 +108,7 @@ class Repairs:
             words = tool.refusals.get(canonical(better.arguments), (None, ()))[1]
             if said(words) not in heard:
                 heard.add(said(words))
-                further = repairs(about, better.arguments, words, self._known, tool.tried)
+                further = repairs(about, better.arguments, words, self._known, tried)
                 twice = {canonical(one.arguments) for one in further}
                 rest = [one for one in waiting if canonical(one.arguments) not in twice]
                 waiting = deque((*further, *rest))

@@ -9,7 +9,7 @@ name. All patterns are ours, and linear.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ _TOKEN = re.compile(r"[A-Za-z_$@][\w$.\[\]/-]{0,79}")
 _SPLIT = re.compile(r"[.\[\]/]+")
 _ROOTS = frozenset(("root", "body", "arguments", "args", "input", "params", "call", "data"))
 _QUOTES = "\"'`“”‘’"
+_CALLED = re.compile(r"\s(?:flag|parameter|option|argument|field|property)\b|\s?[=:]\s?\w")
 _CONDITION = re.compile(r"\b(?:when|if|unless)\b", re.IGNORECASE)
 _WANTS = re.compile(
     r"\b(?:require[sd]?|provided?|providing|specif(?:y|ied|ying)|missing|supply|supplied|needs?"
@@ -121,22 +122,40 @@ def is_spoken_of(value: Json, text: str) -> bool:
     return False
 
 
-def of_clause(clause: Clause, names: Names, arguments: dict[str, Any]) -> list[Change]:
-    """The changes that a clause asks for, each by itself an answer to it; the best first."""
+def of_clauses(
+    said: Sequence[Clause], names: Names, arguments: dict[str, Any]
+) -> Iterator[list[Change]]:
+    """The changes that each clause asks for, each by itself an answer to it; the best first.
+
+    A clause that names no argument is about the one that the clause before it named.
+    """
+    before: Path | None = None
+    for clause in said:
+        changes, before = _of_clause(clause, names, arguments, before)
+        if changes:
+            yield changes
+
+
+def _of_clause(
+    clause: Clause, names: Names, arguments: dict[str, Any], before: Path | None
+) -> tuple[list[Change], Path | None]:
+    """Its changes, and the argument whose value it is about."""
     text = clause.text[:MAX_CLAUSE]
     place = next(filter(None, map(names.resolve, reversed(clause.places))), None)
-    mentions = _mentions(text, names)
+    mentions = _mentions(text, names, place)
     if _EXTRA.search(text):
         extra = [one.path for one in mentions if _at(arguments, one.path) is not _NONE]
         extra = extra or ([place] if place else _quoted_keys(text, arguments))
         if extra:
-            return [tuple(Edit(path, drop=True) for path in extra)]
+            return [tuple(Edit(path, drop=True) for path in extra)], None
     spoken = _spoken_of(place, mentions, names, text, arguments)
+    if spoken is None and place is None and not mentions:
+        spoken = before
     found: list[Change] = []
     if spoken is not None:
         others = corrected(_at(arguments, spoken), names.leaf(spoken), text)
         found += [(Edit(spoken, value, learned=learned),) for value, learned in others]
-    return found or list(_wanted(text, place, mentions, names, arguments))
+    return found or list(_wanted(text, place, mentions, names, arguments)), spoken
 
 
 # --- who is spoken of -----------------------------------------------------------------------------
@@ -162,25 +181,26 @@ def _at(arguments: Any, path: Path) -> Any:
     return here
 
 
-def _mentions(text: str, names: Names) -> list[_Mention]:
+def _mentions(text: str, names: Names, place: Path | None) -> list[_Mention]:
     """The places that a text names, in its order; plain words only where nothing else is named."""
     found: list[_Mention] = []
     for match in _TOKEN.finditer(text):
         token = match[0].rstrip(".-/[")
         for part, start in _parts(token, match.start(), names):
             path = names.resolve(part)
-            if path is None:
-                continue
-            end = start + len(part)
-            quoted = (
-                text[start - 1 : start] in _QUOTES and start > 0 and text[end : end + 1] in _QUOTES
-            )
-            shaped = not part.isalpha() or not (part.islower() or part.istitle())
-            found.append(_Mention(path, start, end, bool(quoted and text[end : end + 1]) or shaped))
-    sure = [one for one in found if one.sure]
-    return (
-        sure or [one for one in found if len(one.path[-1:]) and text[one.start].islower()] or found
-    )
+            if path is not None:
+                end = start + len(part)
+                sure = path == place or _is_sure(text, part, start, end)
+                found.append(_Mention(path, start, end, sure))
+    sure_ones = [one for one in found if one.sure]
+    return sure_ones or found
+
+
+def _is_sure(text: str, part: str, start: int, end: int) -> bool:
+    """It is quoted, looks like no ordinary word, or is called a parameter."""
+    quoted = start > 0 and text[start - 1] in _QUOTES and text[end : end + 1] in tuple(_QUOTES)
+    shaped = not part.isalpha() or not (part.islower() or part.istitle())
+    return quoted or shaped or _CALLED.match(text, end) is not None
 
 
 def _parts(token: str, start: int, names: Names) -> Iterator[tuple[str, int]]:

@@ -218,12 +218,25 @@ def _pairs(main: Sequence[Session], untraced: Sequence[Session]) -> Iterator[tup
     for one, other in zip(main, untraced, strict=False):
         left = [call for call in one.transcript.calls if _key(call)[0] in both]
         right = [call for call in other.transcript.calls if _key(call)[0] in both]
+        # What was asked again after a refusal is compared where both refused: a server that
+        # refuses in one of them, and says so in words that are not compared, hides nothing else.
+        again = _repaired(left) & _repaired(right)
+        left = [call for call in left if not _is_repaired(call) or _key(call) in again]
+        right = [call for call in right if not _is_repaired(call) or _key(call) in again]
         for mine, theirs in zip(left, right, strict=False):
             if _key(mine) != _key(theirs):
                 return
             yield mine, theirs
         if len(left) != len(right):
             return
+
+
+def _is_repaired(call: Call) -> bool:
+    return call.family == VALID and bool(call.payload)
+
+
+def _repaired(calls: Sequence[Call]) -> set[_Key]:
+    return {_key(call) for call in calls if _is_repaired(call)}
 
 
 def _subjects(sessions: Sequence[Session]) -> set[str]:
