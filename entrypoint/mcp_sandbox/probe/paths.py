@@ -40,6 +40,10 @@ _NO_PATHS = _URLS | {"jsonpath", "xpath"}
 _REPOSITORY_WORDS = frozenset(("repo", "repository"))
 _HOSTING = re.compile(r"github|gitlab|gitea|bitbucket|azure devops", re.IGNORECASE)
 """Git over somebody's API: its repositories are no folders."""
+_REPOSITORY = re.compile(
+    r"\bgit (?:repositor|repo\b|work|commit|branch|histor|project)", re.IGNORECASE
+)
+"""Many a tool shows a "git-style diff" and knows nothing of git."""
 
 _KINDS: Mapping[str, str] = {
     **{kind: kind for kind in samples.KINDS},
@@ -158,7 +162,8 @@ def kind(parts: tuple[str, ...], description: str, context: Context) -> str:
 def is_git(description: str, context: Context) -> bool:
     """A tool works with a git repository of the machine."""
     text = f"{context.tool} {context.description[:MAX_TEXT]} {description[:MAX_TEXT]}"
-    return "git" in words(text.lower()) and _HOSTING.search(text) is None
+    local = "git" in context.named or _REPOSITORY.search(text) is not None
+    return local and _HOSTING.search(text) is None
 
 
 _COMMITS = frozenset(

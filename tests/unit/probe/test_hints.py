@@ -169,6 +169,13 @@ def test_a_repository_at_a_host_is_no_folder(tool: str) -> None:
     assert guess_text("path", "The file in the repository", context).value == "notes.txt"
 
 
+def test_a_diff_in_the_style_of_git_makes_no_git_tool() -> None:
+    context = Context("edit_file", "Edits a text file. Returns a git-style diff.", absolute=True)
+    assert guess_text("path", "", context).value == "/tmp/notes.txt"
+    told = Context("summarise", "Sums up a Git repository.", absolute=True)
+    assert guess_text("path", "", told).value == "/tmp/repository"
+
+
 @pytest.mark.parametrize("name", ["files", "paths", "file_path"])
 def test_files_of_a_repository_are_named_from_its_top(name: str) -> None:
     assert guess_text(name, "", Context("git_add")).value == "notes.txt"
