@@ -249,7 +249,7 @@ def made(
     if bundle.kind == "node":
         parts, system = ("base", "node"), ()
         copies.insert(0, npm.NODE)
-        files["node.txt"] = recipe.template("node.txt")
+        files |= npm.node(wishes)
     elif bundle.kind in {"python", "uv"}:
         parts, system = pypi.PARTS, ("python3",)
         copies.insert(0, pypi.COPIES[0])

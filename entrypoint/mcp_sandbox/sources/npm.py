@@ -21,6 +21,9 @@ from mcp_sandbox.sources.names import Source
 from mcp_sandbox.sources.recipe import Recipe, Wishes
 
 PARTS = ("base", "node", "npm")
+TOOLS = ("python3-venv",)
+COMPILERS = ("g++", "make", "pkgconf")
+"""What scripts build native modules with; left behind, as npm is."""
 NODE = "--from=node /opt/node/bin/node /usr/local/bin/node"
 MAX_PATH = 1_000
 """Characters of a path in a lock that are looked at."""
@@ -59,9 +62,18 @@ def asking(source: Source, wishes: Wishes) -> dict[str, bytes]:
     return {
         "Dockerfile": recipe.dockerfile(*PARTS),
         "resolve.sh": recipe.template("resolve-npm.sh"),
-        "node.txt": recipe.template("node.txt"),
+        **node(wishes),
         "system.txt": recipe.system(wishes),
         "package.json": json.dumps(package, indent=2).encode(),
+    }
+
+
+def node(wishes: Wishes) -> dict[str, bytes]:
+    """What the stage ``node`` of the templates wants in its context."""
+    tools = (*TOOLS, *COMPILERS) if wishes.install_scripts else TOOLS
+    return {
+        "node.txt": recipe.template("node.txt"),
+        "tools.txt": "".join(f"{one}\n" for one in tools).encode(),
     }
 
 
@@ -90,7 +102,7 @@ def made(source: Source, wishes: Wishes, exported: Mapping[str, bytes]) -> Recip
     files["package-lock.json"] = lock
     files["npmrc"] = f"ignore-scripts={str(not wishes.install_scripts).lower()}\n".encode()
     command = (f"/app/node_modules/.bin/{found[0]}",)
-    copies = (NODE, "--from=installed --chown=0:0 /app /app")
+    copies = (NODE, "--from=installed --chown=65532:65532 /app /app")
     files["Dockerfile"] = recipe.dockerfile(*PARTS, copies=copies, command=command)
     facts = SourceFacts(
         asked=source.text,

@@ -20,7 +20,7 @@ from mcp_sandbox.sources.recipe import Recipe, Wishes
 
 PYTHON = "/venv/bin/python"
 PARTS = ("base", "pip", "pypi")
-COPIES = ("--from=installed --chown=0:0 /venv /venv",)
+COPIES = ("--from=installed --chown=65532:65532 /venv /venv",)
 ENVIRONMENT = {"PATH": "/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _VERSION = re.compile(r"[A-Za-z0-9.!+_-]{1,100}")

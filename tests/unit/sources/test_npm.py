@@ -49,6 +49,25 @@ def test_scripts_run_only_when_they_are_asked_for_and_are_told_of():
     )
 
 
+def test_compilers_come_with_scripts_alone_and_stay_behind():
+    """They are in a stage that nothing but the installed packages and Node itself is taken from."""
+    plain, scripted = Wishes(), Wishes(install_scripts=True)
+    assert npm.asking(SOURCE, plain)["tools.txt"] == b"python3-venv\n"
+    assert npm.asking(SOURCE, scripted)["tools.txt"] == b"python3-venv\ng++\nmake\npkgconf\n"
+    made = npm.made(SOURCE, scripted, lock())
+    assert b"g++\n" in made.files["tools.txt"]
+    assert b"g++" not in made.files["system.txt"]
+    assert "npm_config_nodedir=/opt/node\n" in made.files["Dockerfile"].decode()
+
+
+def test_what_is_installed_belongs_to_the_server():
+    """Where people run a package it is theirs, and some make a program of theirs executable."""
+    assert (
+        b"COPY --from=installed --chown=65532:65532 /app /app\n"
+        in (npm.made(SOURCE, NONE, lock()).files["Dockerfile"])
+    )
+
+
 def test_what_has_no_hash_and_what_is_deprecated_is_told():
     made = npm.made(
         SOURCE,

@@ -1,8 +1,8 @@
 
 FROM base AS node
-# hadolint ignore=DL3008
+COPY tools.txt /build/
 RUN apt-get update \
- && apt-get install -y --no-install-recommends python3-venv \
+ && xargs -a /build/tools.txt apt-get install -y --no-install-recommends \
  && rm -rf /var/lib/apt/lists/*
 # Node from a wheel: Debian's npm brings several hundred packages along.
 COPY node.txt /build/

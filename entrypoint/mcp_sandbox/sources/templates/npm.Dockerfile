@@ -10,11 +10,12 @@ RUN sh /build/resolve.sh
 FROM scratch AS lock
 COPY --from=resolved /lock/ /
 
-# Installed by the hashes of the lock alone; npm stays behind. What it refuses it says first, and
-# its manual after it: a builder's log keeps the end.
+# Installed by the hashes of the lock alone; npm stays behind. Native modules are built against the
+# headers of this very Node. What npm refuses it says first, and its manual after it: a builder's
+# log keeps the end.
 FROM node AS installed
 ENV npm_config_audit=false npm_config_fund=false npm_config_update_notifier=false \
-    npm_config_cache=/tmp/npm
+    npm_config_cache=/tmp/npm npm_config_nodedir=/opt/node
 COPY package.json package-lock.json npmrc /build/
 USER 65532:65532
 WORKDIR /app
