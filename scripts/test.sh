@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets up all that the tests need and runs every one of them, those with a real engine too.
-# Arguments go to pytest: scripts/test.sh tests/unit -k wire
+# Arguments go to pytest, which then runs what they name: scripts/test.sh tests/unit -k wire
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -29,4 +29,11 @@ fi
 engine=$(scripts/dev-engine.sh start)
 eval "$engine"
 export PATH="$PWD/.venv/bin:$PWD/.venv-scanners/bin:$PATH"
-exec .venv/bin/python -m pytest "$@"
+[ $# -eq 0 ] || exec .venv/bin/python -m pytest "$@"
+
+# Tests with containers fill the cores by themselves; the others get one each. One half's failure
+# does not keep the other from being run.
+failed=0
+.venv/bin/python -m pytest --durations=15 --ignore=tests/unit || failed=$?
+.venv/bin/python -m pytest --durations=15 --numprocesses=logical --dist=loadfile tests/unit || failed=$?
+exit "$failed"
