@@ -228,7 +228,7 @@ class Prober:
             if isinstance(following, _Wait):
                 following = next(prepared, None)
                 continue
-            if len(self._calls) >= self._plan.max_calls:
+            if self._posted >= self._plan.max_calls:
                 self._left_out.append(f"calls after the first {self._plan.max_calls}")
                 break
             position, item, params = following
