@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from mcp_sandbox.errors import ServerNotStarted
-from mcp_sandbox.launch import fakes, slots
 from mcp_sandbox.launch import help as usage
+from mcp_sandbox.launch import slots
 from mcp_sandbox.launch.failure import UNCERTAIN
+from mcp_sandbox.launch.inventor import Inventor
 from mcp_sandbox.launch.seen import Failure, Seen
 from mcp_sandbox.model import Relaxation, Tracing, Transport
 from mcp_sandbox.model.launch import Needed, StartReason, slot
@@ -59,7 +60,7 @@ class Inventing:
         self._environment = dict(tools.environment)
         self._asked_help = False
         self._restarts = 0
-        self._inventor = fakes.Inventor(
+        self._inventor = Inventor(
             settings.seed,
             tools.grower.secret,
             taken={pair.partition("=")[0] for pair in settings.env} | flags,
@@ -80,8 +81,9 @@ class Inventing:
 
     def _found_something(self, seen: Seen, failure: Failure, relaxation: Relaxation) -> bool:
         add, reason = self._inventor.add, failure.reason
-        opened = self._inventor.opened(f"{seen.stderr}\n{seen.stdout}")
-        if add(one for one in failure.needed if one.name not in opened) or opened:
+        said = f"{seen.stderr}\n{seen.stdout}"
+        mended = {*self._inventor.opened(said), *self._inventor.written(said)}
+        if add(one for one in failure.needed if one.name not in mended) or mended:
             return True
         if reason is StartReason.WRONG_TRANSPORT and add(self._over_stdio(seen.stderr)):
             return True

@@ -8,7 +8,8 @@ import re
 import pytest
 
 from mcp_sandbox.launch import needs
-from mcp_sandbox.launch.fakes import FILES, MAX_INVENTED, Inventor
+from mcp_sandbox.launch.fakes import FILES
+from mcp_sandbox.launch.inventor import MAX_INVENTED, Inventor
 from mcp_sandbox.launch.kinds import kind, may_be_set
 from mcp_sandbox.model.launch import Needed, SettingKind, Where
 
@@ -201,6 +202,33 @@ def test_what_was_opened_as_a_file_becomes_one():
     assert made.settings[2] == "ACME_THING=sample"
     assert "installed" in json.loads(made.files[f"{FILES}/client.json"])
     assert made.opened(text) == ()
+
+
+def test_what_was_to_be_written_is_put_where_it_can_be():
+    made, _ = inventor()
+    made.add([wanted("ACME_TOKEN_PATH"), wanted("ACME_CONFIG_FILE")])
+    text = f"Failed to start server: EROFS: read-only file system, open '{FILES}/token.json'"
+    assert made.written(text) == ("ACME_TOKEN_PATH",)
+    assert made.settings == (
+        "ACME_TOKEN_PATH=/tmp/token.json",
+        f"ACME_CONFIG_FILE={FILES}/settings.json",
+    )
+    assert made.written(text) == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"ENOENT: no such file or directory, open '{FILES}/token.json'",
+        "EROFS: read-only file system, open '/srv/other/token.json'",
+        f"EROFS: read-only file system, mkdir '{FILES}/token.json.d'",
+    ],
+)
+def test_what_was_not_to_be_written_stays(text: str):
+    made, _ = inventor()
+    made.add([wanted("ACME_TOKEN_PATH")])
+    assert made.written(text) == ()
+    assert made.settings == (f"ACME_TOKEN_PATH={FILES}/token.json",)
 
 
 def test_a_folder_that_was_read_becomes_a_file():
