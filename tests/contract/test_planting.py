@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from mcp_sandbox import planted
-from mcp_sandbox.model import ImageFacts, Limits, Relaxation
+from mcp_sandbox.model import ImageFacts, Limits, Network, Relaxation, Tracing
 from mcp_sandbox.planted import Matcher, Planted
 from mcp_sandbox.sandbox import Engine, Sandbox
 from support.on_engine import BASE
@@ -128,3 +128,64 @@ def test_every_planted_file_is_there_with_its_content(run: Run, git_image: Image
     assert found == set(bait.places) - missing
     elsewhere = {path for path in unplanted if not path.startswith("/tmp/")}
     assert elsewhere <= bait.links.keys(), "every file found its place"
+
+
+HOME_IN_MEMORY = f"""FROM {BASE}
+RUN useradd -m -u 1234 app
+VOLUME /home/app /var/lib/app
+USER app
+"""
+
+
+@pytest.mark.parametrize(
+    ("tracing", "network"),
+    [
+        (Tracing.INSIDE, Network.SINK),
+        (Tracing.NONE, Network.SINK),
+        (Tracing.NONE, Network.NONE),
+    ],
+)
+def test_a_home_that_is_a_volume_holds_the_secrets_and_is_the_servers_own(
+    build: Callable[..., ImageFacts],
+    engine: Engine,
+    helper_image: str,
+    tracing: Tracing,
+    network: Network,
+) -> None:
+    image = build(HOME_IN_MEMORY)
+    run_id = f"test-{secrets.token_hex(4)}"
+    sandbox = Sandbox(
+        engine,
+        image,
+        run_id=run_id,
+        limits=Limits(),
+        extra_env=(),
+        extra_args=(
+            *("sh", "-c"),
+            # Where nobody stands beside it, its memory is filled a moment after it is started.
+            "until test -s ~/.pgpass; do sleep 0.1; done; cat ~/.aws/credentials; mkdir ~/.aws/mine ~/.app && cp ~/.pgpass ~/.app/copy;"
+            " stat -c %U ~/.ssh/id_rsa; echo end; cat",
+        ),
+        helper_image=helper_image,
+        lifetime=600,
+        network=network,
+    )
+    with sandbox:
+        bait = planted.make(run_id, home=sandbox.home())
+        sandbox.plant(bait.files, bait.appended, beside={"/home/app/notes.txt": b"x", "/a/b": b""})
+        assert sandbox.unplanted == {}
+        server = sandbox.start(
+            relaxation=Relaxation.NONE, environment=bait.environment, name="s", tracing=tracing
+        )
+        text = read_until(server.stream, b"end\n").decode()
+        matcher = Matcher(bait)
+        facts = server.finish(find=matcher.find)
+    assert {hit.place for hit in matcher.find(text.encode())} == {"file:/home/app/.aws/credentials"}
+    assert text.endswith("app\nend\n")
+    # What lies where it was put is no trace of the server; its copy is.
+    assert [entry.path for entry in facts.tmpfs] == [
+        "/home/app/.app", "/home/app/.app/copy", "/home/app/.aws/mine",
+    ]  # fmt: skip
+    assert {(path, hit.place) for path, hit in facts.tmpfs_canaries} == {
+        ("/home/app/.app/copy", "file:/home/app/.pgpass")
+    }

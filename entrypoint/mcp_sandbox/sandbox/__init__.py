@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -86,6 +87,8 @@ class Sandbox:
         self._start_from = image.id
         self._passwd: bytes | None = None
         self._samples: dict[str, bytes] = {}
+        self._planted: dict[str, bytes] = {}
+        """What lies in declared volumes, by path."""
         self._servers: list[Server] = []
         self._started = 0
         self.unplanted: dict[str, str] = {}
@@ -149,9 +152,25 @@ class Sandbox:
         path -> where it leads. ``owned``: folders that belong to the user that the server has
         first, with all that is in them. Paths where nothing can be planted are listed in
         ``unplanted``. ``beside``: files that are put only where their folder is there and nothing
-        stands in their place, and are not listed. Raises ``EngineFailed``.
+        stands in their place, and are not listed. What belongs in a declared volume, which is empty
+        and in memory when the server starts, is put there then, and is the server's own. Raises
+        ``EngineFailed``.
         """
         owner = users.numbers(self.effective_user(Relaxation.NONE), self._users())
+        volumes = self._image.launch.volumes
+        inside = {
+            path: content
+            for path, content in {**files, **appended}.items()
+            if scratch.mount_of(path, volumes)
+        }
+        inside |= {
+            path: content
+            for path, content in (beside or {}).items()
+            if scratch.mount_of(path, volumes) == posixpath.dirname(path)
+        }
+        self._planted |= inside
+        files = {path: content for path, content in files.items() if path not in inside}
+        appended = {path: content for path, content in appended.items() if path not in inside}
         with self._planting() as planting:
             skipped, count = planting.plant(files, appended, links, owned, owner)
             self.unplanted |= skipped
@@ -193,12 +212,12 @@ class Sandbox:
             planted=environment,
             labels=self._labels("server"),
             given=given,
-            samples=self._packed(relaxation),
+            filled=self._packed(relaxation),
         )
         self._started += 1
         unique = f"mcp-sandbox-{self._run_id}-{self._started}-{name}"
         pod = self._pod(spec, tracing, unique)
-        server = Server(pod, spec, relaxation=relaxation, samples=self._samples)
+        server = Server(pod, spec, relaxation=relaxation, given=self._given)
         self._servers.append(server)
         return server
 
@@ -239,12 +258,22 @@ class Sandbox:
                 )  # fmt: skip
             return self._egress.volume
 
-    def _packed(self, relaxation: Relaxation) -> bytes:
-        """The samples as a tar whose files belong to the server's user; empty without any."""
-        if not self._samples:
-            return b""
-        return scratch.packed(
-            self._samples, users.numbers(self.effective_user(relaxation), self._users())
+    @property
+    def _given(self) -> dict[str, bytes]:
+        """What every server finds in memory, by path."""
+        return {**self._samples, **self._planted}
+
+    def _packed(self, relaxation: Relaxation) -> tuple[tuple[str, bytes], ...]:
+        """Mount point -> a tar of what lies there, which belongs to the server's user."""
+        owner = users.numbers(self.effective_user(relaxation), self._users())
+        mounts: dict[str, dict[str, bytes]] = {scratch.MOUNT: self._samples}
+        for path, content in self._planted.items():
+            mount = scratch.mount_of(path, self._image.launch.volumes)
+            mounts.setdefault(mount, {})[path] = content
+        return tuple(
+            (mount, scratch.packed(files, owner, mount))
+            for mount, files in sorted(mounts.items())
+            if files
         )
 
     def _users(self) -> bytes:

@@ -135,7 +135,7 @@ class Pod:
     # --- step by step ---
 
     def _assemble(self, spec: spec_.ServerSpec) -> str:
-        if spec.samples:
+        if spec.filled:
             self._make_scratch(spec)
         ties = self.ties
         if ties.tracing is Tracing.NONE:
@@ -176,11 +176,15 @@ class Pod:
 
     def _make_scratch(self, spec: spec_.ServerSpec) -> None:
         options = scratch.options(spec.limits.tmpfs)
-        self.ties = replace(self.ties, scratch=self._volume("scratch", **options))
+        made = tuple(
+            (mount, self._volume("scratch", f"-{number}", **options))
+            for number, (mount, _) in enumerate(spec.filled)
+        )
+        self.ties = replace(self.ties, scratch=made)
 
-    def _volume(self, role: str, **options: Any) -> str:
+    def _volume(self, role: str, suffix: str = "", **options: Any) -> str:
         """Make a volume of this server's. Returns its name."""
-        name = f"{self._name}-{role}"
+        name = f"{self._name}-{role}{suffix}"
         labels = self.kit.labels(role)
         with self.kit.engine.guard(f"The volume {name} of a server cannot be made"):
             self.kit.engine.made(
@@ -190,10 +194,10 @@ class Pod:
         return name
 
     def _unpack(self, server: str, spec: spec_.ServerSpec) -> None:
-        """Put the samples into the server's ``/tmp``."""
-        if spec.samples:
-            with self.kit.engine.guard("The sample files cannot be put into the server's /tmp"):
-                self.kit.engine.api.put_archive(server, scratch.MOUNT, spec.samples)
+        """Put into the server's folders in memory what belongs there."""
+        for mount, files in spec.filled:
+            with self.kit.engine.guard(f"Files cannot be put into the server's {mount}"):
+                self.kit.engine.api.put_archive(server, mount, files)
 
     def _server(self, spec: spec_.ServerSpec) -> str:
         container = self._create(spec_.body(spec, self.ties), "The server's container", "")
@@ -212,7 +216,7 @@ class Pod:
             channel=self.ties.channel,
             collect=ties.tracing is not Tracing.NONE,
             ipv6=ties.ipv6,
-            scratch=ties.scratch if ties.tracing is Tracing.NONE else "",
+            scratch=tuple(dict(ties.scratch).values()) if ties.tracing is Tracing.NONE else (),
             labels=self.kit.labels("warden"),
         ).body()
         container = self._create(body, "The warden", "-warden")

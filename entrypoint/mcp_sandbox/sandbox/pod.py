@@ -72,23 +72,22 @@ class Ties:
     """The container whose network it joins; empty when it has its own."""
     ipv6: bool = True
     """The engine's kernel has IPv6, which is off in a container without a network."""
-    scratch: str = ""
-    """The volume in memory that is its ``/tmp``; empty when that is a tmpfs of its own."""
+    scratch: tuple[tuple[str, str], ...] = ()
+    """Mount point in memory -> the volume that takes a tmpfs's place there."""
 
     @property
     def mounts(self) -> list[dict[str, Any]]:
-        """Ours, read-only: for an untraced server none, or the certificate's; and its ``/tmp``."""
+        """Ours, read-only (none, or the certificate's, without a trace), and the server's own."""
         volumes = [(self.channel, CHANNEL_MOUNT)] if self.channel else []
         if self.tracing is not Tracing.NONE:
             volumes.insert(0, (self.bundle, BUNDLE_MOUNT))
-        if self.scratch:
-            volumes.append((self.scratch, scratch.MOUNT))
+        volumes += [(volume, target) for target, volume in self.scratch]
         return [
             {
                 "Type": "volume",
                 "Source": volume,
                 "Target": target,
-                "ReadOnly": target != scratch.MOUNT,
+                "ReadOnly": target not in dict(self.scratch),
                 "VolumeOptions": {"NoCopy": True},
             }
             for volume, target in volumes
@@ -181,8 +180,8 @@ class WardenSpec:
     collect: bool = True
     """The FIFOs are there, and the trace is to be taken."""
     ipv6: bool = True
-    scratch: str = ""
-    """The server's volume in memory, which lasts only while somebody holds it."""
+    scratch: tuple[str, ...] = ()
+    """The server's volumes in memory, which last only while somebody holds them."""
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def body(self) -> dict[str, Any]:
@@ -204,8 +203,7 @@ class WardenSpec:
             mounts += [volume if self.collect else volume | {"VolumeOptions": {"NoCopy": True}}]
         if self.egress:
             mounts += [egress.warden_mount(self.egress)]
-        if self.scratch:
-            mounts += [scratch.held(self.scratch)]
+        mounts += [scratch.held(volume, number) for number, volume in enumerate(self.scratch)]
         if mounts:
             host["Mounts"] = mounts
         if sink:

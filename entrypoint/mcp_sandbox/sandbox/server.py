@@ -62,10 +62,10 @@ class Server:
         spec: spec_.ServerSpec,
         *,
         relaxation: Relaxation,
-        samples: Mapping[str, bytes] = MappingProxyType({}),
+        given: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
-        """Take a pod whose server runs. ``samples``: what was put into its ``/tmp``, by path."""
-        self._samples = samples
+        """Take a pod whose server runs. ``given``: what was put into its memory, by path."""
+        self._given = given
         self._pod = pod
         self._engine = pod.kit.engine
         self._spec = spec
@@ -243,8 +243,9 @@ class Server:
             processes_at_end=tuple(mask(line) for line in at_end),
             changes=changed,
             cgroup=counters,
-            tmpfs=see.without(entries, self._samples, mask),
-            tmpfs_canaries=hits,
+            tmpfs=see.without(entries, self._in_place, mask),
+            # A planted secret in its own file is where it belongs.
+            tmpfs_canaries=tuple((path, hit) for path, hit in hits if hit.place != f"file:{path}"),
             tracing=self._pod.ties.tracing,
             network=self._pod.ties.network,
             survivors=tuple(mask(line) for line in self._ending.survivors),
@@ -255,6 +256,11 @@ class Server:
     def _inside(self) -> bool:
         """The tracer is one of the container's processes."""
         return self._pod.ties.tracing is Tracing.INSIDE
+
+    @property
+    def _in_place(self) -> dict[str, bytes]:
+        """What was there before it ran: the mount points, and what was put into them."""
+        return {f"{path.rstrip('/')}/": b"" for path in self._folders} | dict(self._given)
 
     @property
     def _folders(self) -> tuple[str, ...]:

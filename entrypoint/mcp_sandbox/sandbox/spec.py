@@ -6,8 +6,8 @@ user, logs. No mount, no network, nothing of our environment.
 
 Choices: ``--log-driver none``, because everything the server prints is read from the attached
 streams, so nothing is written to the engine's disk; each declared ``VOLUME`` becomes a bounded
-tmpfs instead of an anonymous volume on the engine's disk (it starts empty); the health check is
-switched off, because it would run code between our calls.
+tmpfs instead of an anonymous volume on the engine's disk (it starts without what the image has
+there); the health check is switched off, because it would run code between our calls.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mcp_sandbox.model import LaunchFacts, Limits, Relaxation, Tracing
-from mcp_sandbox.sandbox import scratch
 from mcp_sandbox.sandbox.pod import ALONE, HOSTNAME, Ties
 
 UNPRIVILEGED = "65532:65532"
@@ -70,8 +69,9 @@ class ServerSpec:
     """What the command line ends in: nothing when the image's own command stands as it is. A
     planted secret is named there, not shown."""
     labels: dict[str, str] = field(default_factory=dict)
-    samples: bytes = b""
-    """A tar that is unpacked into ``/tmp`` before the server runs; left out of the command line."""
+    filled: tuple[tuple[str, bytes], ...] = ()
+    """Mount point in memory, and a tar that is unpacked there before the server runs; left out of
+    the command line."""
 
 
 def server_spec(
@@ -87,7 +87,7 @@ def server_spec(
     planted: Mapping[str, str],
     labels: Mapping[str, str],
     given: Given = NOTHING_GIVEN,
-    samples: bytes = b"",
+    filled: tuple[tuple[str, bytes], ...] = (),
 ) -> ServerSpec:
     """The container for one step of the ladder. ``user`` is the effective one."""
     step = LADDER.index(relaxation)
@@ -115,7 +115,7 @@ def server_spec(
         planted=tuple(f"{k}={v}" for k, v in sorted(planted.items()) if k not in named),
         arguments=() if command == own and not extra_args else tuple(one for _, one in command),
         labels=dict(labels),
-        samples=samples,
+        filled=filled,
     )
 
 
@@ -157,7 +157,7 @@ def body(spec: ServerSpec, ties: Ties = ALONE) -> dict[str, Any]:
             "Tmpfs": {
                 path: options
                 for path, options in _tmpfs(spec)
-                if not (ties.scratch and path == scratch.MOUNT)
+                if path.rstrip("/") not in dict(ties.scratch)
             },
             "IpcMode": "private",
             "Ulimits": [

@@ -26,8 +26,8 @@ MAX_PACKAGES = 5_000
 MAX_NAMED = 20
 """Packages that a sentence names."""
 LOG_LINES = 15
-KEPT = ("/home/server/.cache", "/home/server/.local")
-"""Folders of the home that hold no secret, so that nothing planted is hidden by them."""
+KEPT = ("/home/server",)
+"""The home: writable, as it is where people run a package."""
 
 _SYSTEM = re.compile(r"[a-z0-9][a-z0-9+.-]{1,99}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")

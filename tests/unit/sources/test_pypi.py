@@ -58,7 +58,7 @@ def test_the_image_is_made_of_the_lock_alone_and_not_as_root():
     assert "--require-hashes" in dockerfile
     last = dockerfile.rpartition("\nFROM ")[2]
     assert last.startswith("base\nCOPY --from=installed --chown=65532:65532 /venv /venv\n")
-    assert 'VOLUME ["/home/server/.cache", "/home/server/.local"]\n' in last
+    assert 'VOLUME ["/home/server"]\n' in last
     assert last.endswith(
         'USER 65532:65532\nWORKDIR /home/server\nENTRYPOINT ["/venv/bin/a-server"]\n'
     )
