@@ -163,7 +163,8 @@ def test_a_home_that_is_a_volume_holds_the_secrets_and_is_the_servers_own(
         extra_args=(
             *("sh", "-c"),
             # Where nobody stands beside it, its memory is filled a moment after it is started.
-            "until test -s ~/.pgpass; do sleep 0.1; done; cat ~/.aws/credentials; mkdir ~/.aws/mine ~/.app && cp ~/.pgpass ~/.app/copy;"
+            "until test -s ~/.pgpass; do sleep 0.1; done;"
+            " cat ~/.aws/credentials; mkdir ~/.aws/mine ~/.app && cp ~/.pgpass ~/.app/copy;"
             " stat -c %U ~/.ssh/id_rsa; echo end; cat",
         ),
         helper_image=helper_image,
