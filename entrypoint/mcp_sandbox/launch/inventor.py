@@ -215,5 +215,5 @@ class Inventor:
 def place(needed: Needed) -> str:
     """Where a secret of this setting is planted, in the words of the report."""
     if needed.where is Where.FILE:
-        return needed.name
+        return f"file:{needed.name}"
     return f"{'env' if needed.where is Where.ENVIRONMENT else 'argument'}:{needed.name}"
