@@ -150,21 +150,31 @@ def _values(
             continue
         here = arguments[path[0]]
         plain = here[0] if isinstance(here, list) and here else here
-        fitting = known.fitting(str(path[0]), subject.name)
-        fitting = tuple(one for one in fitting if one != plain)[:_MAX_VALUES]
+        fitting = _as_kind(known.fitting(str(path[0]), subject.name), leaf.kind, plain)
         if not fitting:
             continue
         inside = [[one] for one in fitting] if isinstance(here, list) else list(fitting)
         wanted.append((path, inside))
         named.append(wishes.is_spoken_of(plain, text))
-    if any(named) and _MISSED.search(text):
+    if any(named):
         wanted = [one for one, is_named in zip(wanted, named, strict=True) if is_named]
+    elif not _MISSED.search(text):
+        return
     for turn in range(max((len(fitting) for _, fitting in wanted), default=0)):
         yield tuple(
             Edit(path, value, learned=True)
             for path, fitting in wanted
             for value in (fitting[min(turn, len(fitting) - 1)],)
         )
+
+
+def _as_kind(values: Iterable[Json], kind: str, unlike: Json) -> list[Json]:
+    """The values that a place of this kind can take, and that it does not have already."""
+    if kind == "number":
+        values = [one for one in values if isinstance(one, int)]
+    elif kind == "string":
+        values = dict.fromkeys(map(str, values))
+    return [one for one in values if one != unlike][:_MAX_VALUES]
 
 
 # --- making the change ----------------------------------------------------------------------------

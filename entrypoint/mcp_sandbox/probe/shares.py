@@ -13,6 +13,8 @@ LEAST = 2.0
 """Seconds that every target gets for hostile input."""
 ORDINARY = 4
 """Ordinary calls are made a second time only while a session is younger than this part of it."""
+REPAIRED = 2
+"""And what was refused is asked again while it is younger than this part."""
 
 CLOSING = 10
 """This part of a session is kept for the listings after the calls."""
@@ -24,6 +26,7 @@ class Shares:
     def __init__(self, begin: float, end: float) -> None:
         self._end = end - (end - begin) / CLOSING
         self._young = begin + (end - begin) / ORDINARY
+        self._middle = begin + (end - begin) / REPAIRED
         self._seen: set[int] = set()
         self._target = ("", "")
         self._until = 0.0
@@ -37,7 +40,7 @@ class Shares:
         if item.family == VALID:
             again = id(item) in self._seen
             self._seen.add(id(item))
-            if item.payload and now > self._young:
+            if item.payload and now > self._middle:
                 return f"{item.target}: a repair of its ordinary call, for want of time"
             if again and now > self._young:
                 return f"{item.target}: its second ordinary call, for want of time"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mcp_sandbox.model import ItemKind
 from mcp_sandbox.probe.hostile import Input
 from mcp_sandbox.probe.shares import LEAST, Shares
@@ -57,3 +59,10 @@ def test_ordinary_calls_are_repeated_only_while_there_is_time():
     assert not shares.why_not(one, 2, 24.0)
     assert not shares.why_not(other, 2, 90.0)
     assert "second ordinary call" in shares.why_not(one, 2, 26.0)
+
+
+def test_a_refused_call_is_repaired_only_while_there_is_time():
+    shares = Shares(0.0, 100.0)
+    again = replace(made("a", "valid"), payload="repaired-1")
+    assert not shares.why_not(again, 2, 49.0)
+    assert "a repair" in shares.why_not(again, 2, 51.0)
