@@ -205,7 +205,7 @@ def _spoke(seen: Seen, text: str, _: Sequence[Needed]) -> Failure | None:
         )
     if seen.ports and seen.end is not SessionEnd.EXITED:
         return _listens(seen)
-    if symptoms.ASKS_STDIO.search(text) and seen.end is not None:
+    if symptoms.ASKS_STDIO.search(text) and not seen.told_stdio and seen.end is not None:
         return Failure(
             StartReason.WRONG_TRANSPORT,
             "The server does not speak over its standard streams as it was started",

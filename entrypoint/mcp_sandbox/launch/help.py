@@ -18,6 +18,8 @@ SOURCE = "--help"
 MAX_POSITIONALS = 4
 
 _USAGE = re.compile(r"^\W{0,4}(usage)\b[ :]*(.*)$", re.IGNORECASE)
+_GO = re.compile(r"of \S{1,300}:")
+"""``Usage of PROGRAM:`` heads a list of flags, each of which may be left out."""
 _LAUNCHERS = frozenset(
     [
         "python",
@@ -146,7 +148,7 @@ def _usages(lines: Sequence[str], source: str) -> Iterator[Needed]:
     """What stands outside brackets in the first usage that has something to say."""
     for number, line in enumerate(lines):
         match = _USAGE.match(line)
-        if match is None:
+        if match is None or _GO.fullmatch(match[2]):
             continue
         text = match[2].strip()
         for following in lines[number + 1 : number + 6]:

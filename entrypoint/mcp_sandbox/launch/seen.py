@@ -31,6 +31,8 @@ class Seen:
     needs_credentials: bool = False
     """It listens, and answers only whom it knows."""
     wanted: Transport = Transport.AUTO
+    told_stdio: bool = False
+    """Its arguments name its standard streams already."""
     hosts: tuple[str, ...] = ()
     """Hosts that it asked the network for."""
     services: tuple[str, ...] = ()

@@ -79,7 +79,8 @@ NETWORK = re.compile(
     r"|connection refused|connection reset|connection timed out|ConnectError"
     r"|connect(?:ion)? (?:attempts? )?failed"
     r"|ConnectionError|SSLError|SSLEOFError|certificate verify failed|self[- ]signed certificate"
-    r"|TLS handshake|ssl/tls alert|\bEPROTO\b|x509:|failed to (?:connect|download|fetch)"
+    r"|TLS handshake|\btls: handshake failure|ssl/tls alert"
+    r"|\bEPROTO\b|x509:|failed to (?:connect|download|fetch)"
     r"|could not connect|unable to connect"
     r"|Max retries exceeded|dns error|i/o timeout",
     re.IGNORECASE,

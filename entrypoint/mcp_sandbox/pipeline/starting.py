@@ -241,10 +241,19 @@ def _source(tools: Tools) -> str:
     return build.source.asked.partition(":")[0] if build and build.source else ""
 
 
+def _arguments(tools: Tools) -> tuple[str, ...]:
+    """What follows the server's program, however it was given."""
+    given = tools.given
+    command = [word for word, _ in given.command or ()]
+    own = command or tools.settings.args or (tools.image.launch.command if tools.image else ())
+    return (*own, *(word for word, _ in given.arguments))
+
+
 def _of_the_run(tools: Tools, seen: Seen) -> Seen:
     return replace(
         seen,
         wanted=tools.settings.transport,
+        told_stdio=any(word.endswith("stdio") for word in _arguments(tools)),
         image_architecture=tools.image.launch.architecture if tools.image else "",
         machine=tools.machine,
         start_timeout=tools.settings.start_timeout,

@@ -129,6 +129,18 @@ CASES: dict[str, tuple[Seen, StartReason]] = {
         exited("connect ECONNREFUSED 127.0.0.1:5432\n" + THROWN),
         StartReason.NEEDS_NETWORK,
     ),
+    "Go, without its service": (
+        exited(
+            '{"level":"fatal","message":"Authentication failed - check your Slack tokens","error":'
+            '"Post \\"https://slack.com/api/auth.test\\": remote error: tls: handshake failure"}\n'
+            "Error: Command failed: /app/slack-mcp-server --transport stdio"
+        ),
+        StartReason.NEEDS_NETWORK,
+    ),
+    "its own command line names stdio": (
+        exited("Error: Command failed: /app/server --transport stdio", told_stdio=True),
+        StartReason.EXITED,
+    ),
     "an unbuilt part": (exited(UNBUILT), StartReason.CRASHED_AT_IMPORT),
     "a chain": (exited(CHAINED), StartReason.CRASHED_AT_IMPORT),
     "an import that was survived": (exited(SURVIVED), StartReason.NEEDS_NETWORK),

@@ -43,6 +43,11 @@ Arguments:
   <PATH>"""
 BY_HAND = """Usage: mcp-server-files <allowed-directory> [additional-directories...]"""
 PROSE = """usage: server.py MODE, one of: slow fast careful"""
+GO = """Usage of /app/bin/slack-mcp-server:
+  -e string
+    \tComma-separated list of tools
+  -transport string
+    \tTransport type (stdio or sse) (default "stdio")"""
 VARIABLES = """acme-mcp - a server
 
 Environment variables:
@@ -59,6 +64,8 @@ Other:
         (CLICK, ["--api-key", "ACME_TOKEN", "PATH"]),
         (COBRA, []),
         (PROSE, ["MODE"]),
+        (GO, []),
+        ("Usage of this: server FOLDER", ["FOLDER"]),
         (YARGS, ["--api-key"]),
         (CLAP, ["--api-key", "PATH"]),
         (BY_HAND, ["allowed-directory"]),

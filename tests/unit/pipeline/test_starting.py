@@ -21,10 +21,13 @@ from mcp_sandbox.model import (
 from mcp_sandbox.model.launch import StartReason
 from mcp_sandbox.pipeline.running import Held
 from mcp_sandbox.pipeline.starting import tell_unlisted
+from mcp_sandbox.sandbox import NOTHING_GIVEN
 from mcp_sandbox.settings import load
 from support.observed import session
 
-TOOLS: Any = SimpleNamespace(settings=load({"image": "i"}), image=None, machine="x86_64")
+TOOLS: Any = SimpleNamespace(
+    settings=load({"image": "i"}), image=None, machine="x86_64", given=NOTHING_GIVEN
+)
 MYSQL = KernelEvent(Act.CONNECT, "127.0.0.1:3306", "EINPROGRESS", detail="TCP")
 REFUSED = "answered by error -32603: fetch failed"
 
