@@ -60,6 +60,8 @@ class Context:
     absolute: bool = False
     """Prefer absolute paths, in the one folder that can surely be written."""
     seed: int = 0
+    kind: str = ""
+    """The kind of file that most tools of the server are about; empty without one."""
 
     @cached_property
     def named(self) -> frozenset[str]:

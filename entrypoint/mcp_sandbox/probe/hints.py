@@ -9,7 +9,7 @@ begin with what the parameter looks most likely to fall for. Only names that are
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mcp_sandbox import samples
@@ -64,7 +64,6 @@ _VALUES: tuple[tuple[frozenset[str], tuple[Hint, ...], Json], ...] = tuple(
         ("jsonpath", (Hint.SEARCH,), "$.title"),
         ("selector css", (Hint.SEARCH,), "body"),
         ("cron crontab", (), "0 9 * * 1"),
-        ("base64 b64", (Hint.DATA,), "U2FtcGxlIHRleHQu"),
         ("latitude lat", (), "52.52"),
         ("longitude lon lng", (), "13.405"),
         ("coordinates latlng latlon", (), "52.52,13.405"),
@@ -110,7 +109,13 @@ _NUMBERS: tuple[tuple[frozenset[str], int], ...] = (
     (frozenset(("port",)), 8080),
     (frozenset(("year",)), 2026),
     (frozenset(("timeout", "seconds")), 5),
-    (frozenset(("offset", "skip")), 0),
+    (frozenset(("offset", "skip", "index", "idx")), 0),
+    (frozenset(("page", "level", "row", "column", "col", "start", "begin", "first")), 1),
+    (frozenset(("end", "last")), 3),
+    (frozenset(("month",)), 1),
+    (frozenset(("day", "days")), 7),
+    (frozenset(("hour", "hours")), 12),
+    (frozenset(("width", "height")), 100),
     (frozenset(("latitude", "lat")), 52),
     (frozenset(("longitude", "lon", "lng")), 13),
 )
@@ -158,7 +163,7 @@ class _Parameter:
 def _guess(parts: tuple[str, ...], description: str, context: Context) -> Guess:
     about = prose(description)
     one = _Parameter(parts, frozenset(parts), about, description[:MAX_TEXT], context)
-    for ask in (_zone, _query, _choice, _revision, _old_text, _number_as_text, _range, _slug):
+    for ask in _SPECIAL:
         if found := ask(one):
             return found
     # The last word of a name says what it is: a `url_pattern` is a pattern.
@@ -222,13 +227,38 @@ def _number_as_text(one: _Parameter) -> Guess | None:
 def _range(one: _Parameter) -> Guess | None:
     around = one.about | one.context.said
     of_cells = "range" in one.said and around & {"cell", "cells", "sheet", "worksheet", "excel"}
-    return Guess((Hint.NAME,), "A1:C3") if of_cells else None
+    if of_cells or (one.context.kind == "xlsx" and "range" in one.said):
+        return Guess((Hint.NAME,), "A1:C3")
+    return Guess((Hint.NAME,), "A1") if _CELL.search(one.description) else None
+
+
+_CELL = re.compile(r"\bcell\b.{0,60}\bA1\b|\bA1 notation\b", re.IGNORECASE)
+
+
+def _base64(one: _Parameter) -> Guess | None:
+    told = {"base", "64"} <= one.about and one.said & {"data", "content", "bytes", "blob", "body"}
+    if not {"base", "64"} <= one.said and not told:
+        return None
+    of_image = (one.said | one.about) & {"image", "png", "picture", "screenshot", "photo"}
+    return Guess((Hint.DATA,), _IMAGE if of_image else "U2FtcGxlIHRleHQu")
+
+
+_IMAGE = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
+    "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+"""A PNG of one pixel."""
 
 
 def _slug(one: _Parameter) -> Guess | None:
     whole = one.said & {"repo", "repository"} and "owner/repo" in one.description.lower()
     return Guess((Hint.NAME,), "sample/sample") if whole else None
 
+
+_SPECIAL: tuple[Callable[[_Parameter], Guess | None], ...] = (
+    *(_zone, _query, _choice, _base64, _revision, _old_text, _number_as_text, _range, _slug),
+)
+"""What more than one word tells."""
 
 _DATABASES = frozenset(("sql", "sqlite", "postgres", "mysql", "database", "select", "duckdb"))
 

@@ -86,6 +86,8 @@ class Targets:
     """A planted git repository outside of them."""
     valid_paths: tuple[str, ...] = ()
     """Files known to exist inside those folders."""
+    kind: str = ""
+    """The kind of file that the server's tools are about; see ``paths.common_kind``."""
 
 
 @dataclass(frozen=True)

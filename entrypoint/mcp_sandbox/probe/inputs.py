@@ -133,6 +133,7 @@ def _context(item: Json, targets: Targets) -> Context:
         directories=targets.directories,
         paths=targets.valid_paths,
         seed=targets.seed,
+        kind=targets.kind,
     )
 
 

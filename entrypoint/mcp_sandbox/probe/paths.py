@@ -8,10 +8,12 @@ what a tool moves or deletes is nothing that other calls need.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from mcp_sandbox import samples
+from mcp_sandbox.model import Json
 from mcp_sandbox.probe.context import MAX_TEXT, Context, Guess, Hint, prose, words
 from mcp_sandbox.samples import SCRATCH
 
@@ -35,6 +37,8 @@ _TAKING = frozenset(
     ("move", "rename", "delete", "remove", "unlink", "trash", "rmdir", "rm", "erase", "mv")
 )
 _MAKING = frozenset(("create", "make", "mkdir", "new"))
+_MADE = frozenset(("file", "document", "workbook", "spreadsheet", "presentation"))
+"""A tool that makes one makes one that is not there."""
 _URLS = frozenset(("url", "urls", "uri", "uris"))
 _NO_PATHS = _URLS | {"jsonpath", "xpath"}
 _REPOSITORY_WORDS = frozenset(("repo", "repository"))
@@ -134,7 +138,7 @@ def _folder_or_file(
     around = about | context.named
     if not said & _PATH_WORDS and not (last in _ENDS and around & _OF_FILES):
         return False, False
-    speaks = around & (_FOLDER_WORDS | {"tree"}) or context.named & _LOOKING
+    speaks = around & (_FOLDER_WORDS | {"tree"}) or (context.named & _LOOKING and not context.kind)
     is_folder = bool(speaks) and "file" not in around
     return is_folder, not is_folder
 
@@ -144,19 +148,44 @@ def kind(parts: tuple[str, ...], description: str, context: Context) -> str:
     for ending in _ENDING.findall(description[:MAX_TEXT]):
         if ending.lower() in _KINDS:
             return _KINDS[ending.lower()]
-    tool = pairwise(("", *words(context.tool)))
-    taken = tuple(word for before, word in tool if before not in _BECOMES)
-    for near in (parts, words(description[:MAX_TEXT].lower()), taken):
-        for word in near:
-            if word in _KINDS and word not in _AMBIGUOUS:
-                return _KINDS[word]
+    for near in (parts, words(description[:MAX_TEXT].lower())):
+        if found := _first_kind(near):
+            return found
     if "database" in parts or "db" in parts:
         return "db"
-    around = f"{description[:MAX_TEXT]} {context.description[:MAX_TEXT]}"
-    told = {_KINDS[word] for word in context.said & _TELLING}
-    if _WORD_FILE.search(around):
-        told.add("docx")
+    if context.kind:
+        return context.kind
+    tool = pairwise(("", *words(context.tool)))
+    if found := _first_kind(word for before, word in tool if before not in _BECOMES):
+        return found
+    told = _told(f"{context.tool} {description} {context.description}")
     return told.pop() if len(told) == 1 else "txt"
+
+
+def common_kind(tools: Iterable[Json]) -> str:
+    """The kind of file that a server's tools are about; empty when they are about none or many.
+
+    One tool in ten says it by its name and description alone, no fewer than two do, and three times
+    as many as say another.
+    """
+    count, told = 0, Counter[str]()
+    for tool in tools:
+        count += 1
+        if isinstance(tool, dict):
+            found = _told(f"{tool.get('name')} {tool.get('description')}")
+            told.update(found if len(found) == 1 else ())
+    (best, most), (_, second) = (*told.most_common(2), ("", 0), ("", 0))[:2]
+    return best if most >= max(2, count / 10, 3 * second) else ""
+
+
+def _first_kind(near: Iterable[str]) -> str:
+    return next((_KINDS[word] for word in near if word in _KINDS and word not in _AMBIGUOUS), "")
+
+
+def _told(text: str) -> set[str]:
+    """The kinds of files that a tool speaks of."""
+    told = {_KINDS[word] for word in prose(text) & _TELLING}
+    return told | {"docx"} if _WORD_FILE.search(text[:MAX_TEXT]) else told
 
 
 def is_git(description: str, context: Context) -> bool:
@@ -230,7 +259,7 @@ def _folder(said: frozenset[str], context: Context) -> str:
 
 def _name(said: frozenset[str], ending: str, context: Context) -> str:
     """The last part of a file's path."""
-    if said & _NEW:
+    if said & _NEW or (context.named & _MAKING and context.named & _MADE):
         return f"{samples.NEW_STEM}.{ending}"
     if context.named & _TAKING and ending == "txt":
         return samples.SPARE_FILE

@@ -8,11 +8,12 @@ share of the positions, used or not, so that what follows them stands where it s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import NamedTuple
 
 from mcp_sandbox.model import CallStatus, Era, Identity, ItemKind, Json, Listing
+from mcp_sandbox.probe import paths
 from mcp_sandbox.probe.hints import words
 from mcp_sandbox.probe.hostile import Input, Targets
 from mcp_sandbox.probe.inputs import Accepted, ToolInputs, for_prompt, for_template, for_tool
@@ -98,8 +99,10 @@ class Order:
     """The calls of a plan over what a server lists. Inputs are made when their turn comes."""
 
     def __init__(self, plan: Plan, listings: Sequence[Listing]) -> None:
-        self._plan = plan
         self._items = {one.kind: one.items for one in listings}
+        kind = paths.common_kind(self._items.get(ItemKind.TOOLS, ()))
+        plan = replace(plan, targets=replace(plan.targets, kind=kind))
+        self._plan = plan
         self._made: list[ToolInputs] = []
         self._tools = self._listed(ItemKind.TOOLS)
         most = (REPAIRS + MORE_REPAIRS) * len(self._tools)

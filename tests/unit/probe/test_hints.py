@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
 
 from mcp_sandbox import samples
+from mcp_sandbox.model import Era, Identity, ItemKind, Listing, Moment
 from mcp_sandbox.planted import samples_in_scratch
 from mcp_sandbox.probe.context import Context, Hint
 from mcp_sandbox.probe.hints import guess_number, guess_text
 from mcp_sandbox.probe.hostile import Targets
 from mcp_sandbox.probe.inputs import for_tool
+from mcp_sandbox.probe.paths import common_kind
+from mcp_sandbox.probe.plan import Order, Plan
 
 FOLDERS = ("/srv/allow",)
 PATHS = ("/srv/allow/notes.txt",)
@@ -117,6 +121,13 @@ def test_a_folder_is_made_where_there_is_none() -> None:
     for tool in ("create_directory", "mkdir"):
         assert guess_text("directory", "", Context(tool)).value == "/tmp/new-folder"
     assert guess_text("directory", "", Context("create_file")).value == "/tmp"
+
+
+def test_a_file_is_made_where_there_is_none() -> None:
+    assert guess_text("path", "", Context("create_file")).value == "/tmp/new-notes.txt"
+    assert guess_text("path", "", Context("create_sheet", kind="xlsx")).value == "notes.xlsx"
+    image = base64.b64decode(str(guess_text("image_base64", "", Context("show")).value))
+    assert image.startswith(b"\x89PNG")
 
 
 def test_a_sort_direction_is_no_directory() -> None:
@@ -233,6 +244,12 @@ def test_a_clone_goes_where_nothing_is() -> None:
         ("sheet_name", "", "Sheet1"),
         ("start_cell", "", "A1"),
         ("cell_range", "Cells of the worksheet", "A1:C3"),
+        ("at", "The first cell, as A1", "A1"),
+        ("at", "The first, as A1", "sample"),
+        ("content_base64", "", "U2FtcGxlIHRleHQu"),
+        ("data", "The file, base64", "U2FtcGxlIHRleHQu"),
+        ("url", "A URL, or base64", "http://example.com/"),
+        ("base", "", "HEAD"),
         ("old_string", "", "Sample text."),
         ("new_string", "", "sample"),
         ("repository", "As owner/repo", "sample/sample"),
@@ -260,9 +277,65 @@ def test_a_statement_is_of_the_kind_that_its_tool_runs(tool: str, beginning: str
     assert guess.hints == (Hint.SQL, Hint.SEARCH)
 
 
-def test_numbers_are_small() -> None:
-    assert guess_number("maxResults", Context()) == 5
-    assert guess_number("offset", Context()) == 0
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("maxResults", 5), ("page_size", 5), ("page", 1), ("offset", 0), ("table_index", 0),
+     ("start_row", 1), ("end", 3), ("width", 100)],
+)  # fmt: skip
+def test_a_number_is_small_and_there(name: str, number: int) -> None:
+    assert guess_number(name, Context()) == number
+
+
+# --- the kind that a server is about --------------------------------------------------------------
+
+
+def tools(*described: tuple[str, str]) -> list[Any]:
+    return [{"name": name, "description": text} for name, text in described]
+
+
+WORD = ("add_heading", "Adds a heading to a Word document.")
+SHEET = ("read_cells", "Reads the cells of a worksheet.")
+OTHER = ("add_table", "Adds a table.")
+
+
+@pytest.mark.parametrize(
+    ("listed", "kind"),
+    [
+        (tools(WORD, WORD, *[OTHER] * 18), "docx"),
+        (tools(SHEET, SHEET), "xlsx"),
+        (tools(("read_pdf", ""), ("merge_pdf", "")), "pdf"),
+        (tools(WORD, *[OTHER] * 3), ""),
+        (tools(WORD, WORD, *[OTHER] * 19), ""),
+        (tools(WORD, WORD, SHEET), ""),
+        (tools(*[("convert", "Converts a Word document to PDF.")] * 4), ""),
+        (tools(OTHER, OTHER), ""),
+        ([], ""),
+        ([None, {"name": 1, "description": []}, "x"], ""),
+    ],
+)
+def test_a_server_is_about_a_kind_that_most_of_its_tools_name(listed: list[Any], kind: str) -> None:
+    assert common_kind(listed) == kind
+
+
+def test_a_tool_of_such_a_server_is_given_that_kind_unless_it_says_another() -> None:
+    context = Context("add_picture", kind="docx", absolute=True)
+    assert guess_text("filename", "", context).value == "/tmp/notes.docx"
+    assert guess_text("image_path", "", context).value == "/tmp/notes.png"
+    assert guess_text("filename", "The PDF file", context).value == "/tmp/notes.pdf"
+
+
+def test_the_calls_of_a_server_are_made_with_the_kind_that_it_is_about() -> None:
+    schema = {"type": "object", "properties": {"filename": {"type": "string"}}}
+    listed = [
+        {**one, "inputSchema": {**schema, "required": ["filename"]}}
+        for one in tools(WORD, WORD, OTHER)
+    ]
+    for number, one in enumerate(listed):
+        one["name"] += str(number)
+    plan = Plan("main", Era.HANDSHAKE, Identity("a", "1"), Targets(seed=1), hostile=False)
+    order = Order(plan, [Listing(ItemKind.TOOLS, Moment.BEFORE, tuple(listed))])
+    named = [turn.item.arguments["filename"] for turn in order if turn.item is not None]
+    assert set(named) == {"notes.docx", "/tmp/notes.docx"}
 
 
 @pytest.mark.parametrize(
