@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from mcp_sandbox.launch import needs
-from mcp_sandbox.launch.kinds import is_status, may_be_set
+from mcp_sandbox.launch.kinds import is_status, may_be_set, words
 from mcp_sandbox.model.launch import Needed, SettingKind, Where
 
 SOURCE = "--help"
@@ -72,11 +72,23 @@ def required(text: str, source: str = SOURCE) -> tuple[Needed, ...]:
     return tuple(list(found.values())[: needs.MAX_NEEDED])
 
 
-def beyond(needed: Collection[Needed], words: Sequence[str]) -> tuple[Needed, ...]:
+def named(text: str, names: Collection[str], source: str = SOURCE) -> tuple[Needed, ...]:
+    """The options that are called as settings are: ``--app-id`` for ``APP_ID``."""
+    wanted = {words(name) for name in names}
+    lines = needs.readable(text)
+    found = {
+        match[1]: needs.flag(match[1], line, source)
+        for line in lines
+        if (match := _LINE_OPTION.match(line)) and words(match[1]) in wanted
+    }
+    return tuple(list(found.values())[: needs.MAX_NEEDED])
+
+
+def beyond(needed: Collection[Needed], line: Sequence[str]) -> tuple[Needed, ...]:
     """What is needed without the positional arguments that a command line has already."""
     given = sum(
         not word.startswith("-") and not (before.startswith("-") and "=" not in before)
-        for before, word in zip(("", *words), words, strict=False)
+        for before, word in zip(("", *line), line, strict=False)
     )
     positionals = [one for one in needed if one.where is Where.POSITIONAL]
     return tuple(one for one in needed if one not in positionals[:given])
@@ -166,15 +178,15 @@ def _usages(lines: Sequence[str], source: str) -> Iterator[Needed]:
 def _usage(text: str, source: str, *, bare: bool) -> Iterator[Needed]:
     """``bare``: a word in small letters is an argument as well, as argparse has it."""
     plain = _OPTIONAL.sub(" ", _OPTIONAL.sub(" ", _OPTIONAL.sub(" ", text)))
-    words = plain.split()[:40]
-    while words and words[0] in _LAUNCHERS:
-        words = words[1:]
-    words = words[1:]  # the program
-    if words and re.search(r"\.(?:py|js|mjs|ts|jar)$", words[0]):
-        words = words[1:]
+    rest = plain.split()[:40]
+    while rest and rest[0] in _LAUNCHERS:
+        rest = rest[1:]
+    rest = rest[1:]  # the program
+    if rest and re.search(r"\.(?:py|js|mjs|ts|jar)$", rest[0]):
+        rest = rest[1:]
     positionals = 0
     option = ""
-    for word in words:
+    for word in rest:
         if word.startswith("-"):
             option = word.partition("=")[0] if _valid(word) else ""
             continue

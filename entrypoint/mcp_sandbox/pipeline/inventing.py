@@ -18,7 +18,7 @@ from mcp_sandbox.launch.failure import UNCERTAIN
 from mcp_sandbox.launch.inventor import Inventor
 from mcp_sandbox.launch.seen import Failure, Seen
 from mcp_sandbox.model import Relaxation, Tracing, Transport
-from mcp_sandbox.model.launch import Needed, StartReason, slot
+from mcp_sandbox.model.launch import Needed, StartReason, Where, slot
 from mcp_sandbox.pipeline.plans import Plans
 from mcp_sandbox.pipeline.running import Held
 from mcp_sandbox.sandbox import Given, Server
@@ -93,8 +93,11 @@ class Inventing:
             said = self._help(relaxation)
             words = self._plans.tools.launch.arguments or self._plans.tools.sandbox.arguments
             wanted = usage.beyond(usage.required(said), words)
-            asked = self._new(one for one in wanted if one.required)
-            if add((*asked, *self._new(self._over_stdio(said)))):
+            lacking = [one.name for one in failure.needed if one.where is Where.ENVIRONMENT]
+            asked = [one for one in wanted if one.required]
+            # One that names its settings was started as a server.
+            asked += usage.named(said, lacking) if lacking else self._over_stdio(said)
+            if add(self._new(asked)):
                 return True
         return reason in _ANOTHER_VALUE and self._inventor.reconsider()
 

@@ -79,6 +79,18 @@ def test_what_is_required(text: str, names: list[str]):
     assert [one.name for one in usage.required(text) if one.required] == names
 
 
+def test_options_are_found_by_the_words_of_their_names():
+    told = usage.named(
+        "Options:\n  -a, --app-id <appId>   the app\n  --appSecret <secret>\n  --app <name>\n"
+        "  --id <id>",
+        ["APP_ID", "APP_SECRET", "OTHER"],
+    )
+    assert [(one.name, one.kind) for one in told] == [
+        ("--app-id", SettingKind.NAME),
+        ("--appSecret", SettingKind.SECRET),
+    ]
+
+
 def test_a_variable_that_is_not_marked_may_be_left_out():
     told = {one.name: one.required for one in usage.required(VARIABLES)}
     assert told == {"ACME_TOKEN": True, "ACME_REGION": False}

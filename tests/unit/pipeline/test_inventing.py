@@ -224,6 +224,20 @@ def test_a_file_is_put_where_the_server_names_it():
     assert not inventing.again(*failed("Please place acme.keys.json in /home/u/.acme"), NONE)
 
 
+def test_what_is_not_taken_as_a_variable_is_given_as_the_option_of_that_name():
+    said = "Options:\n  -s, --app-secret <value>   the secret\n\nCommands:\n  start   start it"
+    inventing, plans, held, _ = begun(answer=said.encode())
+    words = "Error: appSecret is required"
+    assert inventing.again(*failed(words), NONE)
+    assert [one.name for one in held.launch.invented] == ["APP_SECRET"]
+    assert inventing.again(*failed(words), NONE)
+    # Nor is a command taken from the help of one that names its settings.
+    assert [one.name for one in held.launch.invented] == ["APP_SECRET", "--app-secret"]
+    assert [shown for _, shown in plans.tools.given.arguments] == [
+        "--app-secret=<planted:argument:--app-secret>"
+    ]
+
+
 def test_an_endless_help_is_read_to_its_bound():
     inventing, _, held, _ = begun(answer=b"--flag [required]\n" * 100_000)
     assert len(b"--flag [required]\n" * 100_000) > MAX_HELP
