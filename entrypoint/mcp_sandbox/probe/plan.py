@@ -188,13 +188,24 @@ class Order:
     def _wanted(self, name: str) -> bool:
         return self._plan.only is None or name in self._plan.only
 
+    def _as_listed(self) -> list[ToolInputs]:
+        """Hostile input goes from tool to tool as they are listed: what it leaves, others read."""
+        place = {item["name"]: at for at, item in enumerate(self._items.get(ItemKind.TOOLS, ()))}
+        last = len(place)
+        return sorted(
+            self._made,
+            key=lambda one: (
+                place.get(one.hostile.target, last) if one.hostile.kind is ItemKind.TOOLS else last
+            ),
+        )
+
     def _hostile(self) -> Iterator[Input]:
         ordinary = sum(ORDINARY_ROUNDS * len(inputs.valid) for inputs in self._made)
         left = self._plan.max_calls - ordinary - self._allowance
         share = max(1, left // max(1, len(self._made)))
         bases = self._plan.bases | self._repairs.bases
         listed = {item["name"]: item for item in self._tools} if bases else {}
-        for inputs in self._made:
+        for inputs in self._as_listed():
             made = inputs.hostile
             if made.kind is ItemKind.TOOLS and made.target in bases:
                 # The same inputs in the same order, around arguments that the tool takes.

@@ -434,6 +434,19 @@ def test_another_host_is_none(host: str):
     assert behaviour[FIND].endpoints == (f"{host}:80",)
 
 
+def test_what_the_server_told_us_to_name_was_not_named_by_us():
+    """A refusal that offers a value, or a result with an id, must not explain what follows."""
+    value, program = "http://told.example/", "curl"
+    asked = find({"id": value, "with": program}, payload="repaired-1", learned=(value, program))
+    behaviour = done(
+        asked,
+        sink=(arrived(SinkKind.HTTP, "told.example", 80),),
+        kernel=(did(Act.EXEC, "/usr/bin/curl"),),
+    )
+    assert behaviour[FIND].endpoints == ("told.example:80",)
+    assert behaviour[FIND].programs == ("curl",)
+
+
 def test_a_host_named_later_is_none():
     behaviour = done(
         find(),

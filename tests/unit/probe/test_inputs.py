@@ -49,6 +49,30 @@ def arguments(made: ToolInputs) -> Any:
     return made.valid[0].arguments
 
 
+@pytest.mark.parametrize(
+    ("name", "properties", "same"),
+    [
+        ("move_file", {"source": {"type": "string"}, "destination": {"type": "string"}}, False),
+        ("t", {"source_path": {"type": "string"}, "destination_path": {"type": "string"}}, False),
+        ("edit", {"old_string": {"type": "string"}, "new_string": {"type": "string"}}, False),
+        ("rename", {"new_name": {"type": "string"}, "old_name": {"type": "string"}}, False),
+        ("relate", {"from": {"type": "string"}, "to": {"type": "string"}}, True),
+        ("rename", {"old": {"enum": ["a"]}, "new": {"enum": ["a"]}}, True),
+        ("rename", {"old": {"type": "string"}, "new": {"type": "string", "maxLength": 6}}, True),
+        ("move", {"destination": {"type": "string"}, "name": {"type": "string"}}, True),
+    ],
+)
+def test_what_is_moved_or_replaced_ends_elsewhere(
+    name: str, properties: dict[str, Any], same: bool
+) -> None:
+    made = for_tool(tool(properties, name=name), TARGETS)
+    assert made.warning == ""
+    for one in made.valid:
+        assert (len(set(one.arguments.values())) == 1) is same
+    ends = [one.value for one in made.hostile.places]
+    assert set(ends) == set(made.valid[0].arguments.values())
+
+
 # --- ordinary calls: sensible ---------------------------------------------------------------------
 
 STRING = {"type": "string"}

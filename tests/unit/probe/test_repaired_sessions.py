@@ -117,6 +117,15 @@ def test_hostile_input_begins_with_arguments_that_the_tool_takes(held: Transcrip
     assert {one.learned for one in noted} == {("n-1-7f3a",)}
 
 
+def test_what_others_need_is_made_first_and_taken_away_last(held: Transcript) -> None:
+    named = list(dict.fromkeys(one.target for one in ordinary(held)))
+    assert (named[0], named[-1]) == ("create_note", "remove_note")
+    hostile = list(dict.fromkeys(one.target for one in held.calls if one.family != "valid"))
+    listed = [item["name"] for one in held.listings[:1] for item in one.items]
+    assert hostile == [name for name in listed if name in hostile]
+    assert named != listed
+
+
 def test_two_runs_of_a_deterministic_server_make_the_same_calls(held: Transcript) -> None:
     assert [_sent(one) for one in hold().calls] == [_sent(one) for one in held.calls]
 
