@@ -17,6 +17,8 @@ KINDS = (
     *("pdf", "png", "wav", "docx", "xlsx", "db", "zip"),
 )
 """Endings of the sample files: ``notes.txt``, ``notes.json``…"""
+CODE = ("py",)
+"""Kinds that are in the writable folder alone: beside a program it would find them as its own."""
 SPARE_FILE = "spare.txt"
 SPARE_FOLDER = "spare"
 """For tools that move or delete what they are given."""

@@ -18,6 +18,8 @@ from mcp_sandbox.samples import (
     TIME,
 )
 
+MAX_FOLDERS = 5
+"""Who names more of them has files in these."""
 _NAME, _ADDRESS = "Sample Author", "author@example.com"
 _NOBODY = "0" * 40
 _CORE = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n"
@@ -34,12 +36,13 @@ def samples_in_scratch() -> dict[str, bytes]:
 
 
 def samples_beside(folders: Sequence[str]) -> dict[str, bytes]:
-    """The plain files once more in each folder, absolute; none for the writable folder itself."""
+    """The plain files once more in the first few folders, absolute; none for the writable one."""
     found: dict[str, bytes] = {}
-    for folder in folders:
+    for folder in list(dict.fromkeys(folders))[:MAX_FOLDERS]:
         if folder != SCRATCH and not folder.startswith(f"{SCRATCH}/"):
             found |= _flat(folder.rstrip("/"))
-    return found
+    code = tuple(f".{kind}" for kind in samples.CODE)
+    return {path: data for path, data in found.items() if not path.endswith(code)}
 
 
 def _flat(folder: str) -> dict[str, bytes]:

@@ -92,6 +92,7 @@ _TELLING = frozenset(
 _AMBIGUOUS = frozenset(("text", "word", "database"))
 _BECOMES = frozenset(("to", "into", "as"))
 """What stands behind one of these in a tool's name is what a file is turned into."""
+_CODE = tuple(f".{kind}" for kind in samples.CODE)
 _FILE_URI = re.compile(r"\bfile:", re.IGNORECASE)
 _WORD_FILE = re.compile(r"\bword (?:document|file)|\.docx\b|\bmicrosoft word\b", re.IGNORECASE)
 
@@ -272,5 +273,5 @@ def _file(name: str, context: Context, *, absolute: bool) -> str:
         return context.paths[0]
     if context.directories and not context.absolute:
         return f"{context.directories[0].rstrip('/')}/{name}"
-    written = name.startswith(samples.NEW_STEM)
-    return f"{SCRATCH}/{name}" if absolute or written else name
+    nowhere_else = name.startswith(samples.NEW_STEM) or name.endswith(_CODE)
+    return f"{SCRATCH}/{name}" if absolute or nowhere_else else name

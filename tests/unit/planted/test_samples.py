@@ -142,6 +142,16 @@ def test_relative_names_are_found_in_every_folder_but_the_writable_one() -> None
     found = samples_beside(("/app", "/"))
     assert found["/app/notes.txt"] == found["/notes.txt"] == EVERY["txt"]
     assert not [path for path in found if "/.git/" in path], "it could not be worked with there"
+    assert not [path for path in found if path.endswith(".py")], "a program would import it"
+    assert {f"notes.{kind}" for kind in samples.KINDS} - {"notes.py"} <= {
+        path.removeprefix("/app/") for path in found
+    }
+
+
+def test_so_many_folders_fit_that_nobody_can_fill_the_image_by_naming_more() -> None:
+    found = samples_beside([f"/folder-{number}" for number in range(1_000)])
+    assert len({path.split("/")[1] for path in found}) == 5
+    assert sum(map(len, found.values())) < 2**18
 
 
 def test_what_is_to_be_made_is_not_there() -> None:

@@ -85,6 +85,11 @@ def test_a_file_is_of_the_kind_that_is_asked_for(
     assert Hint.PATH in guess.hints
 
 
+def test_code_is_named_where_no_program_finds_it_as_its_own() -> None:
+    assert guess_text("python_file", "", Context("run")).value == "/tmp/notes.py"
+    assert guess_text("json_file", "", Context("run")).value == "notes.json"
+
+
 def test_a_file_lies_in_the_given_folder_whatever_its_kind() -> None:
     guess = guess_text("pdf_path", "", Context("read", directories=FOLDERS, paths=PATHS))
     assert guess.value == "/srv/allow/notes.pdf"
