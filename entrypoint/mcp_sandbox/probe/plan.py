@@ -31,7 +31,7 @@ REPAIRS = 4
 """Most repaired calls of a tool after the first round of ordinary calls."""
 MORE_REPAIRS = 2
 """And after the second one, for a tool that may find by then what it lacked."""
-_REPAIRED = 5
+_REPAIRED = 10
 """At most this part of a session's calls are repairs."""
 
 _OPENING = frozenset(
