@@ -11,37 +11,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mcp_sandbox.launch import fatal, needs, symptoms
 from mcp_sandbox.launch import help as usage
+from mcp_sandbox.launch import needs, symptoms
+from mcp_sandbox.launch.ending import QUOTED, ended, without_network
 from mcp_sandbox.launch.seen import MAX_NAMED, Failure, Seen
 from mcp_sandbox.model import SessionEnd, Transport
 from mcp_sandbox.model.launch import Needed, StartReason, Where
 
 KILLED = 137
 """Exit code of a process that got SIGKILL."""
-QUOTED = 200
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "riscv64": "riscv64"}
 """The engine's name for its machine -> the images' name."""
 
 
-_MEND = {
-    "": "Mend the image: a package is missing, too new or too old, or made for another system; "
-    "the last lines name it.",
-    "pypi": "A package that it depends on is missing, too new or too old; the last lines name it. "
-    "Hold one back with --constraint, as in `--constraint 'mcp<2'`, or add one of Debian's with "
-    "--system-packages.",
-    "npm": "A package that it depends on is missing, too new or too old, or was to be built when "
-    "it was installed; the last lines name it. Hold one back with --constraint, or let packages "
-    "run their scripts with --install-scripts.",
-}
-"""What the image was made of -> the way out of a crash at import."""
-_BUILT = {
-    "": "Let packages run their scripts when the image installs them, or build that part in it.",
-    "npm": "Let packages run their scripts with --install-scripts; what they need to be built or "
-    "loaded comes with --system-packages.",
-}
-"""The same for a compiled part that is missing."""
 _ENDED = frozenset({SessionEnd.EXITED, SessionEnd.STUCK_WRITE, SessionEnd.BUDGET})
 
 
@@ -50,7 +33,7 @@ def judge(seen: Seen) -> Failure:
     text = "\n".join(needs.readable(seen.stderr))
     refusal = seen.detail if seen.end is SessionEnd.REFUSED else ""
     needed = needs.in_text(f"{seen.stderr}\n{seen.stdout}\n{refusal}")
-    for question in (_engine, _credentials, _memory, _setting, _ended, _spoke):
+    for question in (_engine, _credentials, _memory, _setting, ended, _spoke):
         found = question(seen, text, needed)
         if found is not None:
             return found
@@ -129,59 +112,6 @@ def _wants(needed: tuple[Needed, ...]) -> Failure:
         f"Give it what it names with {example}, or write it into mcp-sandbox.toml; what was "
         "invented for it did not do.",
         needed,
-    )
-
-
-def _ended(seen: Seen, text: str, _: Sequence[Needed]) -> Failure | None:
-    """What a server says that has ended: first the error that ended it, then all but warnings."""
-    if seen.end is not SessionEnd.EXITED:
-        return None
-    lines = text.splitlines()
-    for part in (fatal.error(lines), fatal.without_warnings(lines)):
-        if found := _said(seen, "\n".join(part)):
-            return found
-    if seen.exit_code and (seen.hosts or seen.services) and not text.strip():
-        return _without_network(seen, "ended when the network did not answer as it wants")
-    return None
-
-
-def _said(seen: Seen, text: str) -> Failure | None:
-    """The reason that the words of a server that has ended give."""
-    if symptoms.IMPORT.search(text):
-        return _import(seen, text)
-    lines = [line for line in text.splitlines() if symptoms.FOLDER.search(line)]
-    if lines:
-        path = next((match[1] for line in lines if (match := symptoms.ABSOLUTE.search(line))), "")
-        return Failure(
-            StartReason.NEEDS_WRITABLE_FOLDER,
-            "The server wants to write where it may not" + (f": {path}" if path else ""),
-            "Have it write to /tmp or declare the folder as a VOLUME in its Dockerfile, which "
-            "gives it an empty one in memory.",
-        )
-    if symptoms.NETWORK.search(text):
-        return _without_network(seen, "ended when the network did not answer as it wants")
-    return None
-
-
-def _import(seen: Seen, text: str) -> Failure:
-    crashed = f"The server crashed while it loaded its own code, with code {seen.exit_code}"
-    if native := symptoms.NATIVE.search(text):
-        return Failure(
-            StartReason.CRASHED_AT_IMPORT,
-            f"{crashed}: it lacks a part that is built when it is installed "
-            f"({native[0].strip()[:QUOTED]})",
-            _BUILT.get(seen.source, _BUILT[""]),
-        )
-    return Failure(StartReason.CRASHED_AT_IMPORT, crashed, _MEND.get(seen.source, _MEND[""]))
-
-
-def _without_network(seen: Seen, did: str) -> Failure:
-    hosts = ", ".join((*seen.hosts, *seen.services)[:3])
-    return Failure(
-        StartReason.NEEDS_NETWORK,
-        f"The server {did}" + (f"; it asked for {hosts}" if hosts else ""),
-        "Have it start without the network; or let it out with --allow HOST:PORT where that is "
-        "acceptable, or give what it looks for as a sidecar (docs/launch.md).",
     )
 
 
@@ -270,7 +200,7 @@ def _silent(seen: Seen, text: str) -> Failure:
             "input and output.",
         )
     if symptoms.NETWORK.search(text):
-        return _without_network(seen, "waited for the network and said nothing")
+        return without_network(seen, "waited for the network and said nothing")
     return Failure(
         StartReason.NEVER_ANSWERED,
         f"The server said nothing within {seen.start_timeout:g} seconds",
@@ -285,16 +215,18 @@ def unlisted(seen: Seen, state: str) -> Failure | None:
     ``seen``: what it left behind in the end. ``state``: that of its list.
     """
     text = "\n".join(needs.readable(f"{seen.stderr}\n{state}"))
-    ended = seen.end is SessionEnd.EXITED
+    it_ended = seen.end is SessionEnd.EXITED
     did = (
-        "ended while it was asked for its tools" if ended else f"lists no tools ({state[:QUOTED]})"
+        "ended while it was asked for its tools"
+        if it_ended
+        else f"lists no tools ({state[:QUOTED]})"
     )
     if needed := needs.in_text(text):
         return replace(_wants(needed), what=f"The server {did}; it names {_names(needed)}")
-    silent = ended and seen.exit_code and not seen.stderr.strip()
+    silent = it_ended and seen.exit_code and not seen.stderr.strip()
     if symptoms.NETWORK.search(text) or (silent and (seen.hosts or seen.services)):
-        return _without_network(seen, did)
-    if not ended:
+        return without_network(seen, did)
+    if not it_ended:
         return None
     return Failure(
         StartReason.EXITED,
