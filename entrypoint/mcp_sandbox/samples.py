@@ -19,9 +19,8 @@ KINDS = (
 """Endings of the sample files: ``notes.txt``, ``notes.json``…"""
 CODE = ("py",)
 """Kinds that are in the writable folder alone: beside a program it would find them as its own."""
-SPARE_FILE = "spare.txt"
-SPARE_FOLDER = "spare"
-"""For tools that move or delete what they are given."""
+SPARE = "spare"
+"""For tools that move or delete what they are given: a folder, and a file of each kind."""
 FOLDER = "folder"
 """A folder with a file in it."""
 NEW_STEM = "new-notes"

@@ -27,7 +27,7 @@ _CORE = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n"
 
 def samples_in_scratch() -> dict[str, bytes]:
     """Absolute path below ``SCRATCH`` -> content; a path that ends in ``/`` is an empty folder."""
-    found = {**_flat(SCRATCH), f"{SCRATCH}/{samples.SPARE_FOLDER}/": b""}
+    found = {**_flat(SCRATCH, samples.STEM, samples.SPARE), f"{SCRATCH}/{samples.SPARE}/": b""}
     found[f"{SCRATCH}/{samples.FOLDER}/{FILE}"] = found[f"{SCRATCH}/{FILE}"]
     remote = f"{SCRATCH}/{REMOTE}"
     here, there = _repositories(remote)
@@ -40,16 +40,15 @@ def samples_beside(folders: Sequence[str]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for folder in list(dict.fromkeys(folders))[:MAX_FOLDERS]:
         if folder != SCRATCH and not folder.startswith(f"{SCRATCH}/"):
-            found |= _flat(folder.rstrip("/"))
+            found |= _flat(folder.rstrip("/"), samples.STEM)
     code = tuple(f".{kind}" for kind in samples.CODE)
     return {path: data for path, data in found.items() if not path.endswith(code)}
 
 
-def _flat(folder: str) -> dict[str, bytes]:
-    """One file of each kind, and one to take away."""
+def _flat(folder: str, *stems: str) -> dict[str, bytes]:
+    """One file of each kind for each stem."""
     made = kinds.every()
-    files = {f"{folder}/{samples.STEM}.{kind}": data for kind, data in made.items()}
-    return files | {f"{folder}/{samples.SPARE_FILE}": made["txt"]}
+    return {f"{folder}/{stem}.{kind}": data for stem in stems for kind, data in made.items()}
 
 
 def _repositories(remote: str) -> tuple[dict[str, bytes], dict[str, bytes]]:

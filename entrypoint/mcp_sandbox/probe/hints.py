@@ -229,7 +229,8 @@ def _range(one: _Parameter) -> Guess | None:
     of_cells = "range" in one.said and around & {"cell", "cells", "sheet", "worksheet", "excel"}
     if of_cells or (one.context.kind == "xlsx" and "range" in one.said):
         return Guess((Hint.NAME,), "A1:C3")
-    return Guess((Hint.NAME,), "A1") if _CELL.search(one.description) else None
+    at_cell = one.context.kind == "xlsx" and (one.said == {"at"} or one.said & {"anchor", "cell"})
+    return Guess((Hint.NAME,), "A1") if at_cell or _CELL.search(one.description) else None
 
 
 _CELL = re.compile(r"\bcell\b.{0,60}\bA1\b|\bA1 notation\b", re.IGNORECASE)

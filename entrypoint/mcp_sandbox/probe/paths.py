@@ -93,6 +93,7 @@ _AMBIGUOUS = frozenset(("text", "word", "database"))
 _BECOMES = frozenset(("to", "into", "as"))
 """What stands behind one of these in a tool's name is what a file is turned into."""
 _CODE = tuple(f".{kind}" for kind in samples.CODE)
+_WRITTEN = (samples.NEW_STEM, samples.SPARE)
 _FILE_URI = re.compile(r"\bfile:", re.IGNORECASE)
 _WORD_FILE = re.compile(r"\bword (?:document|file)|\.docx\b|\bmicrosoft word\b", re.IGNORECASE)
 
@@ -253,7 +254,7 @@ def _repository(context: Context) -> str:
 def _folder(said: frozenset[str], context: Context) -> str:
     base = (SCRATCH if context.absolute else (*context.directories, SCRATCH)[0]).rstrip("/")
     if context.named & _TAKING and not said & _NEW:
-        return f"{SCRATCH}/{samples.SPARE_FOLDER}" if base == SCRATCH else base
+        return f"{SCRATCH}/{samples.SPARE}" if base == SCRATCH else base
     made = context.named & _MAKING and context.named & (_FOLDER_WORDS | {"mkdir"})
     return f"{base}/{samples.NEW_FOLDER}" if made else base or "/"
 
@@ -262,9 +263,9 @@ def _name(said: frozenset[str], ending: str, context: Context) -> str:
     """The last part of a file's path."""
     if said & _NEW or (context.named & _MAKING and context.named & _MADE):
         return f"{samples.NEW_STEM}.{ending}"
-    if context.named & _TAKING and ending == "txt":
-        return samples.SPARE_FILE
-    return f"{samples.STEM}.{ending}"
+    if "export" in context.named and context.kind not in {"", ending}:
+        return f"{samples.NEW_STEM}.{ending}"
+    return f"{samples.SPARE if context.named & _TAKING else samples.STEM}.{ending}"
 
 
 def _file(name: str, context: Context, *, absolute: bool) -> str:
@@ -273,5 +274,5 @@ def _file(name: str, context: Context, *, absolute: bool) -> str:
         return context.paths[0]
     if context.directories and not context.absolute:
         return f"{context.directories[0].rstrip('/')}/{name}"
-    nowhere_else = name.startswith(samples.NEW_STEM) or name.endswith(_CODE)
+    nowhere_else = name.startswith(_WRITTEN) or name.endswith(_CODE)
     return f"{SCRATCH}/{name}" if absolute or nowhere_else else name

@@ -158,7 +158,7 @@ def test_what_is_to_be_made_is_not_there() -> None:
     laid = "\n".join(samples_in_scratch())
     assert samples.NEW_STEM not in laid
     assert samples.NEW_FOLDER not in laid
-    assert f"{samples.SCRATCH}/{samples.SPARE_FOLDER}/" in samples_in_scratch()
+    assert f"{samples.SCRATCH}/{samples.SPARE}/" in samples_in_scratch()
 
 
 # --- git ------------------------------------------------------------------------------------------

@@ -117,6 +117,9 @@ def test_a_file_is_moved_from_what_is_there_to_what_is_not(
 def test_what_is_taken_away_is_nothing_that_other_calls_need(tool: str) -> None:
     assert guess_text("path", "", Context(tool, absolute=True)).value == "/tmp/spare.txt"
     assert guess_text("path", "", ABSOLUTE).value == "/tmp/notes.txt"
+    sheet = Context("delete_rows", kind="xlsx", absolute=True)
+    assert guess_text("path", "", sheet).value == "/tmp/spare.xlsx"
+    assert "/tmp/spare.xlsx" in THERE
     folder = guess_text("directory", "", Context("remove_directory", absolute=True))
     assert folder.value == "/tmp/spare"
     assert {"/tmp/spare.txt", "/tmp/spare/"} <= THERE.keys()
@@ -222,6 +225,14 @@ def test_revisions_are_there_and_new_branches_are_not(tool: str, name: str, valu
     refs = {path.rpartition("/")[2] for path in THERE if "/refs/" in path}
     assert {samples.BRANCH, samples.OTHER_BRANCH, samples.TAG} <= refs
     assert "sample" not in refs
+
+
+def test_what_is_exported_is_not_there_yet() -> None:
+    context = Context("export_csv", kind="xlsx", absolute=True)
+    assert guess_text("csv_path", "", context).value == "/tmp/new-notes.csv"
+    assert guess_text("path", "", context).value == "/tmp/notes.xlsx"
+    assert guess_text("at", "", context).value == "A1"
+    assert guess_text("at", "", Context("export")).value == "sample"
 
 
 def test_a_clone_goes_where_nothing_is() -> None:
