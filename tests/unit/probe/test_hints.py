@@ -181,7 +181,7 @@ def test_a_server_with_a_folder_of_its_own_is_given_that_as_the_repository() -> 
     assert guess_text("repo_path", "", shared).value == "/tmp/repository"
 
 
-@pytest.mark.parametrize("tool", ["get_file_contents", "push_files"])
+@pytest.mark.parametrize("tool", ["get_file_contents", "git_push_files"])
 def test_a_repository_at_a_host_is_no_folder(tool: str) -> None:
     context = Context(tool, "Files of a GitHub repository, by git")
     assert guess_text("repo", "Path of the repository", context).value == "sample"

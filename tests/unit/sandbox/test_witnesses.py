@@ -182,3 +182,11 @@ def test_what_the_server_made_of_it_is():
     )
     entries, _, _ = witnesses.tmpfs_entries(archive, find, mask)
     assert witnesses.without(entries, given, mask) == entries
+
+
+def test_what_is_behind_the_beginning_counts_by_its_size_and_a_link_is_no_empty_file():
+    long = b"x" * (8 * witnesses.TEXT_HEAD)
+    given = {"/tmp/a": long, "/tmp/b": long, "/tmp/c": b""}
+    archive = tar(("./tmp/a", long), ("./tmp/b", long + b"y"), ("./tmp/c", "/etc/passwd"))
+    entries, _, _ = witnesses.tmpfs_entries(archive, find, mask)
+    assert [one.path for one in witnesses.without(entries, given, mask)] == ["/tmp/b", "/tmp/c"]
