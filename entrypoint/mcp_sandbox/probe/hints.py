@@ -111,7 +111,6 @@ _NUMBERS: tuple[tuple[frozenset[str], int], ...] = (
     (frozenset(("timeout", "seconds")), 5),
     (frozenset(("offset", "skip", "index", "idx")), 0),
     (frozenset(("page", "level", "row", "column", "col", "start", "begin", "first")), 1),
-    (frozenset(("end", "last")), 3),
     (frozenset(("month",)), 1),
     (frozenset(("day", "days")), 7),
     (frozenset(("hour", "hours")), 12),
@@ -277,6 +276,8 @@ def _statement(context: Context) -> str:
 def guess_number(name: str, context: Context) -> int:
     """A small ordinary number."""
     parts = words(name)
+    if parts and parts[0] in {"end", "last"}:
+        return 2  # behind where it starts
     for part in reversed(parts):
         for known, value in _NUMBERS:
             if part in known:

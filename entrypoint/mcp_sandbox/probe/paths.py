@@ -34,8 +34,13 @@ _NEW = frozenset(
     ("output", "out", "outfile", "destination", "dest", "dst", "target", "new", "save", "export")
 )
 _TAKING = frozenset(
-    ("move", "rename", "delete", "remove", "unlink", "trash", "rmdir", "rm", "erase", "mv")
+    [
+        *("move", "rename", "delete", "remove", "unlink", "trash", "rmdir", "rm", "erase", "mv"),
+        *("clear", "truncate", "wipe", "encrypt", "decrypt", "protect", "unprotect"),
+        *("lock", "unlock"),
+    ]
 )
+"""A tool named so leaves a file that others cannot work with any more."""
 _MAKING = frozenset(("create", "make", "mkdir", "new"))
 _MADE = frozenset(("file", "document", "workbook", "spreadsheet", "presentation"))
 """A tool that makes one makes one that is not there."""

@@ -113,7 +113,7 @@ def test_a_file_is_moved_from_what_is_there_to_what_is_not(
     assert guess_text(name, "", Context("translate")).hints == (Hint.TEXT,), "of no file"
 
 
-@pytest.mark.parametrize("tool", ["delete_file", "move_file", "trash_file"])
+@pytest.mark.parametrize("tool", ["delete_file", "move_file", "trash_file", "encrypt"])
 def test_what_is_taken_away_is_nothing_that_other_calls_need(tool: str) -> None:
     assert guess_text("path", "", Context(tool, absolute=True)).value == "/tmp/spare.txt"
     assert guess_text("path", "", ABSOLUTE).value == "/tmp/notes.txt"
@@ -296,7 +296,7 @@ def test_a_statement_is_of_the_kind_that_its_tool_runs(tool: str, beginning: str
 @pytest.mark.parametrize(
     ("name", "number"),
     [("maxResults", 5), ("page_size", 5), ("page", 1), ("offset", 0), ("table_index", 0),
-     ("start_row", 1), ("end", 3), ("width", 100)],
+     ("start_row", 1), ("end_row", 2), ("endIndex", 2), ("end", 2), ("width", 100)],
 )  # fmt: skip
 def test_a_number_is_small_and_there(name: str, number: int) -> None:
     assert guess_number(name, Context()) == number
