@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from mcp_sandbox.launch import contents
 from mcp_sandbox.launch.kinds import words
+from mcp_sandbox.launch.needs import SOURCE
 from mcp_sandbox.model.launch import Needed, SettingKind, Where
 
 MAX_VALUE = 1_000
@@ -64,6 +65,8 @@ class Try:
 def tries(needed: Needed, seed: int) -> tuple[Try, ...]:
     """What may be given for a setting, the likeliest first."""
     given = (Try(needed.value),) if _is_plain(needed.value) else ()
+    if given and needed.source == SOURCE:
+        return given  # the server itself says what it has to be
     return given + _by_kind(needed, seed)
 
 

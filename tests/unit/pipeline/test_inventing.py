@@ -214,6 +214,14 @@ def test_a_value_that_was_opened_becomes_the_path_of_a_file():
     assert [one.shown for one in held.launch.invented] == ["/srv/settings/client.json"]
 
 
+def test_a_program_of_net_is_had_to_do_without_languages():
+    inventing, plans, _, _ = begun()
+    words = "Process terminated. Couldn't find a valid ICU package installed on the system."
+    assert inventing.again(*failed(words, 134), NONE)
+    assert plans.tools.given.settings == ("DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1",)
+    assert not inventing.again(*failed("DOTNET_STARTUP_HOOKS is not set"), NONE)
+
+
 def test_a_file_is_put_where_the_server_names_it():
     inventing, plans, held, box = begun()
     assert inventing.again(*failed("Please place acme.keys.json in /home/u/.acme"), NONE)

@@ -70,8 +70,8 @@ def test_one_that_asks_the_network_for_its_list():
     [
         session(),
         session(listings=()),
-        broken("complete"),
-        broken("not offered"),
+        broken("complete", exit_code=1, kernel=(MYSQL,)),
+        broken("not offered", exit_code=1, kernel=(MYSQL,)),
         broken(REFUSED, items=({"name": "find"},)),
         broken("answered by error -32603: Internal error"),
     ],
