@@ -34,7 +34,7 @@ TOOLS = [
     loose("paint", ("color",), color={"type": "string", "minLength": 1}),
     loose("remove_note", ("noteId",), noteId=STRING),
     loose("create_note", ("content",), content=STRING),
-    loose("unlock", ("secret",), secret=STRING),
+    loose("unlock", ("secret",), secret=STRING, hint=STRING, note=STRING),
 ]
 
 
