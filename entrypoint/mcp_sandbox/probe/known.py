@@ -19,6 +19,8 @@ MAX_VALUES = 4
 MAX_NAMES = 256
 MAX_VALUE = 200
 """Characters of a value; a longer one is not kept."""
+_SHORTEST = 4
+"""Characters of a value that is taken for an id by its looks alone."""
 _MAX_NODES = 2_000
 _MAX_LINES = 200
 _MAX_TOKENS = 2_000
@@ -136,13 +138,11 @@ def _one(word: str) -> str:
 
 
 def _is_opaque(value: Json) -> bool:
-    """It looks like an id: one word with digits in it."""
-    return (
-        isinstance(value, str)
-        and value.isascii()
-        and any(map(str.isdigit, value))
-        and not (set(value) & set(" ./\\:,"))
-    )
+    """It looks like an id: one word of letters and digits, neither a number nor a short word."""
+    if not isinstance(value, str) or len(value) < _SHORTEST or not value.isascii():
+        return False
+    mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
+    return mixed and not set(value) & set(" ./\\:,")
 
 
 def _is_kept(value: Json) -> bool:

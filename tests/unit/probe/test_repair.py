@@ -243,6 +243,9 @@ def spoken(text: str) -> dict[str, Any]:
         ("create_entity", spoken("the identity of e7 is idle"), "id", "get_entity", None),
         ("create_entity", spoken('{"id": "' + "7" * 500 + '"}'), "id", "get_entity", None),
         ("create_entity", spoken('{"id": true}'), "id", "get_entity", None),
+        ("get_stats", spoken('{"value": "2"}'), "value", "set_stats", None),
+        ("get_stats", spoken('{"value": "12.5 GB"}'), "value", "set_stats", None),
+        ("open_page", spoken("Handle of it: tab-7f3a"), "it", "close_page", "tab-7f3a"),
     ],
 )  # fmt: skip
 def test_a_value_goes_to_the_parameters_that_its_name_fits(
