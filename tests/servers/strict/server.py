@@ -6,14 +6,14 @@ call that asks again does.
 
 from __future__ import annotations
 
-import secrets
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from servers.honest import INVALID_PARAMS, Message, RpcError, Server, text
+from honest import INVALID_PARAMS, Message, RpcError, Server, text
 
 STRING: Message = {"type": "string"}
 FLAG: Message = {"type": "boolean"}
@@ -72,7 +72,7 @@ class Strict(Server):
         return text("scraped")
 
     def _create_note(self, given: dict[str, Any]) -> Message:
-        new = secrets.token_hex(8) if self._random else f"n-{len(self._notes) + 1}-7f3a"
+        new = os.urandom(8).hex() if self._random else f"n-{len(self._notes) + 1}-7f3a"
         self._notes.add(new)
         return text(f"Created note\nNote ID: {new}")
 
