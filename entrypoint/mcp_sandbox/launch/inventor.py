@@ -215,5 +215,6 @@ class Inventor:
 def place(needed: Needed) -> str:
     """Where a secret of this setting is planted, in the words of the report."""
     if needed.where is Where.FILE:
-        return f"file:{needed.name}"
+        # No decoy (``file:``): it is there to be read.
+        return f"setting:{needed.name}"
     return f"{'env' if needed.where is Where.ENVIRONMENT else 'argument'}:{needed.name}"

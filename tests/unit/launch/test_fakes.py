@@ -164,7 +164,7 @@ def test_a_file_stands_where_the_server_looks_for_it():
     assert made.add([Needed(path, Where.FILE, SettingKind.FILE, "its last words")])
     client = json.loads(made.files[path])["installed"]
     assert client["client_secret"] == "s3cr3t"
-    assert minted[0][0] == f"file:{path}"
+    assert minted[0][0] == f"setting:{path}"  # what begins with "file:" is a decoy
     assert (made.secrets, made.settings, made.arguments) == ({}, (), ())
     assert [(one.name, one.shown) for one in made.invented] == [(path, "")]
     assert not made.add([Needed(path, Where.FILE, SettingKind.FILE, "its last words")])
