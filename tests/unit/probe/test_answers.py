@@ -44,7 +44,7 @@ def test_one_ordinary_call_stays_in_the_given_folder_and_one_can_write(name, ins
         ("branch_type", "Whether to list local ('local') or remote ('remote') branches.", "local"),
         ("output_format", 'Either "json" or "yaml".', "json"),
         ("sort", "`asc` or `desc`", "asc"),
-        ("branch", "A branch such as 'main'.", "HEAD"),
+        ("branch", "A branch such as 'trunk'.", "main"),
         ("kind", "The kind.", "sample"),
         ("type", "It's the user's own type.", "sample"),
     ],
