@@ -30,6 +30,8 @@ _FILE = "file:"
 _ENVIRONMENT = "env:"
 _ARGUMENT = "argument:"
 """A setting that was invented for the server's own command line."""
+_SETTING = "setting:"
+"""A file that the server asked for, at the path that it named."""
 _PATHS = frozenset({"path-traversal", "ssrf"})
 """Families whose payloads ask for planted files; what comes back has rules of its own."""
 _DECOYS = frozenset({"env:AWS_SECRET_ACCESS_KEY", "env:GITHUB_TOKEN", "env:BACKUP_API_KEY"})
@@ -189,7 +191,7 @@ def _carrier(event: KernelEvent) -> str:
 
 def _is_own(place: str) -> bool:
     """A setting that the server itself asks for: it is made to be used."""
-    return place.startswith((_ENVIRONMENT, _ARGUMENT)) and place not in _DECOYS
+    return place.startswith((_ENVIRONMENT, _ARGUMENT, _SETTING)) and place not in _DECOYS
 
 
 # --- at the sink ----------------------------------------------------------------------------------
