@@ -255,8 +255,15 @@ def _slug(one: _Parameter) -> Guess | None:
     return Guess((Hint.NAME,), "sample/sample") if whole else None
 
 
+def _element(one: _Parameter) -> Guess | None:
+    """The target of a click: part of a page, where the description has a selector name it."""
+    named = one.parts and one.parts[-1] in {"target", "element", "locator", "ref"}
+    return Guess((Hint.SEARCH,), "body") if named and "selector" in one.about else None
+
+
 _SPECIAL: tuple[Callable[[_Parameter], Guess | None], ...] = (
-    *(_zone, _query, _choice, _base64, _revision, _old_text, _number_as_text, _range, _slug),
+    *(_zone, _query, _choice, _base64, _element, _revision, _old_text, _number_as_text, _range),
+    _slug,
 )
 """What more than one word tells."""
 

@@ -227,6 +227,22 @@ def test_revisions_are_there_and_new_branches_are_not(tool: str, name: str, valu
     assert "sample" not in refs
 
 
+@pytest.mark.parametrize(
+    ("name", "description", "value"),
+    [
+        ("target", "Reference of the element in the snapshot, or a unique selector.", "body"),
+        ("endTarget", "Where to drop: a CSS selector.", "body"),
+        ("target", "What to compare with.", "HEAD"),
+        ("target", "The branch to merge into.", "HEAD"),
+        ("element", "What the element is called, for a person.", "sample"),
+    ],
+)
+def test_a_target_that_a_selector_names_is_part_of_a_page(
+    name: str, description: str, value: str
+) -> None:
+    assert guess_text(name, description, Context("act")).value == value
+
+
 def test_what_is_exported_is_not_there_yet() -> None:
     context = Context("export_csv", kind="xlsx", absolute=True)
     assert guess_text("csv_path", "", context).value == "/tmp/new-notes.csv"
