@@ -60,6 +60,9 @@ _CREDENTIALS = re.compile(
     r"|\b(?:api.?keys?|(?:access |auth |bearer |api )?tokens?|credentials?)\b[^.\n]{0,60}"
     r"\b(?:missing|invalid|required|expired|incorrect|rejected"
     r"|not (?:set|found|configured|valid|provided))\b"
+    r"|\b(?:please|must|have to|need to|not) (?:first |be )?"
+    r"(?:log(?:ged)?[ -]?in|sign(?:ed)?[ -]?in|authenticated?)\b"
+    r"|\b(?:log ?in|sign ?in|authenticate) first\b"
     r"|\bunauthori[sz]ed\b|\bunauthenticated\b|\bauthentication (?:failed|required|error)\b"
     r"|(?<![\w.])401(?![\w.])",
     re.IGNORECASE,
@@ -71,7 +74,9 @@ _NETWORK = re.compile(
     r"|\bEAI_AGAIN\b|\bENOTFOUND\b|\bgetaddrinfo\b|\bname resolution\b"
     r"|\bname or service not known\b|\bfetch failed\b|\bfailed to fetch\b"
     r"|\bconnection (?:attempts? failed|issue|error|failed|timed out)\b|\bConnectError\b"
-    r"|\b(?:could not|cannot|failed to|unable to) (?:connect|resolve|reach)\b",
+    r"|\b(?:could not|cannot|failed to|unable to) (?:connect|resolve|reach)\b"
+    r"|\bno connection to\b|\bnot connected to\b"
+    r"|\b(?:must|need to|have to) (?:first )?connect to\b",
     re.IGNORECASE,
 )
 _CONNECTIONS = frozenset({SinkKind.HTTP, SinkKind.TLS, SinkKind.TCP, SinkKind.QUIC})

@@ -100,6 +100,9 @@ def test_crashed(status):
         "Authentication required",
         "API token is invalid.",
         "Search requires an API key",
+        '{"error":"No accounts found. Please login first."}',
+        "You are not signed in.",
+        "Not authenticated",
     ],
 )
 def test_needs_credentials(said):
@@ -109,7 +112,15 @@ def test_needs_credentials(said):
 
 
 @pytest.mark.parametrize(
-    "said", ["No such file", "Row 401.5 not found", "Unexpected token '<'", "key must be a string"]
+    "said",
+    [
+        "No such file",
+        "Row 401.5 not found",
+        "Unexpected token '<'",
+        "key must be a string",
+        "Please give the name of the login",
+        "Catalog index not found, please retry",
+    ],
 )
 def test_other_errors_need_no_credentials(said):
     assert outcome(call(said=said, status=ERROR)).outcome is ToolOutcome.REFUSED
@@ -138,6 +149,8 @@ def test_a_server_that_refuses_whatever_it_is_asked_was_not_tested():
         "getaddrinfo EAI_AGAIN api.example.com",
         "Failed to fetch robots.txt due to a connection issue",
         "All connection attempts failed",
+        "No connection to browser extension.",
+        "You need to connect to a database before you can read its data",
     ],
 )
 def test_a_tool_that_wants_a_network_is_named_so_and_was_tested(said):
