@@ -142,6 +142,8 @@ def _elsewhere(session: Session, read: set[str]) -> Iterator[Hit]:
                 session=session,
             )
     for path, canary in session.container.tmpfs_canaries:
+        if canary.place == f"{_SETTING}{path}":
+            continue  # it lies where it was put
         yield Hit(
             subject="server",
             fact=f"tmpfs {canary.place}",
