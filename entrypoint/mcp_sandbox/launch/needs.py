@@ -73,6 +73,8 @@ _HELPERS = frozenset(
     ]
 )
 
+_ALTERNATIVE = re.compile(r"^[^.;]{0,60}?(?<!and/)\bor\b", re.IGNORECASE)
+"""Between two names: the second may take the first one's place."""
 _QUOTED = re.compile(r"[\"'`]([A-Za-z][\w-]{0,60})[\"'`]")
 _WORDS = re.compile(r"[A-Za-z][\w-]{0,60}")
 
@@ -104,6 +106,13 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"Could not resolve placeholder '([\w.-]{2,80})'", 0, "field"),
         (r"Missing required (?:options?|parameters?):? (['\"`(\[<].{1,300})", 0, "picocli"),
         # Anybody
+        (
+            r"\b(?:[Aa]n?|[Tt]he|[Yy]our|[Nn]o|[Mm]issing) "
+            r"([A-Z][A-Za-z0-9]{1,20} (?:API|api|Api|access|auth) (?:token|key|Token|Key|KEY))\b"
+            r"(?= (?:is |was |must )?(?:required|missing|needed|not |found|provided|set|given))",
+            0,
+            "words",
+        ),
         (
             r"\b(?:provide|specify|pass|supply|give|need|missing|requires?|expects?)\b.{0,20}?"
             r"\b([A-Za-z-]{3,24}(?: [A-Za-z-]{2,12}){0,2}) as (?:an?|the|its) "
@@ -194,13 +203,24 @@ def _in_line(line: str, source: str) -> Iterator[Needed]:
 
 def _sentence(line: str, source: str) -> Iterator[Needed]:
     """Variables that a sentence names; without any, its options."""
-    names = [one for one in _SNAKE.findall(line) if not is_status(one)]
-    names += [first or second for first, second in _NAMED.findall(line)]
+    offered = dict.fromkeys(_first_offers(line))
+    others = offered.keys() ^ _SNAKE.findall(line)
+    names = [one for one in offered if not is_status(one)]
+    names += [one for pair in _NAMED.findall(line) for one in pair if one and one not in others]
     variables = list(_variables(names, line, source))
     yield from variables
     if not variables:
         options = [*_OPTION.findall(line), *_GO_FLAG.findall(line)]
         yield from (flag(one, line, source) for one in options if one not in _HELPERS)
+
+
+def _first_offers(line: str) -> Iterator[str]:
+    """The names of a line; of alternatives (``either A or B``) the first: one is all it takes."""
+    end = 0
+    for number, match in enumerate(_SNAKE.finditer(line)):
+        if not number or not _ALTERNATIVE.search(line[end : match.start()]):
+            yield match[1]
+        end = match.end()
 
 
 def _variables(names: Iterable[str], line: str, source: str) -> Iterator[Needed]:
@@ -230,6 +250,8 @@ def _read(text: str, how: str, line: str, source: str) -> Iterator[Needed]:  # n
                 yield flag(max(options, key=len).partition("=")[0], line, source)
         case "positional" | "phrase":
             yield positional(text, line, source)
+        case "words":
+            yield from _variables([blocks.as_variable(text.replace(" ", "-"))], line, source)
         case "argument":
             yield positional("argument", line, source)
         case "names":

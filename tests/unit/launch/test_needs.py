@@ -64,6 +64,19 @@ TOLD = {
     "python source line": ('    token = os.environ["SECRETWORD"]', ["SECRETWORD"]),
     "sentence, not set": ("Error: ACME_API_KEY is not set", ["ACME_API_KEY"]),
     "sentence, set": ("Please set ACME_HOST and ACME_TOKEN", ["ACME_HOST", "ACME_TOKEN"]),
+    "alternatives": (
+        "Either set ACME_ACCESS_TOKEN or enable OAuth with ACME_USE_OAUTH=true",
+        ["ACME_ACCESS_TOKEN"],
+    ),
+    "alternatives, the other way round": (
+        "ACME_CLIENT_ID or ACME_TOKEN_SCRIPT environment variable is required for OAuth",
+        ["ACME_CLIENT_ID"],
+    ),
+    "no alternatives": (
+        "ACME_TOKEN is not set or empty. Please set ACME_TOKEN and ACME_URL",
+        ["ACME_TOKEN", "ACME_URL"],
+    ),
+    "a key by its words": ("Error: A Acme api token is required.", ["ACME_API_TOKEN"]),
     "sentence, or": (
         "The api_key client option must be set either by passing api_key to the client or by "
         "setting the OPENAI_API_KEY environment variable",
