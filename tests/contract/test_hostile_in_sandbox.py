@@ -51,7 +51,7 @@ def hold(
             start_timeout=patience,
             call_timeout=patience,
             session_timeout=60.0,
-            max_calls=2,
+            max_calls=3,
         )
         sandbox = Sandbox(
             engine,
