@@ -612,8 +612,8 @@ def test_planted_files_are_there_and_the_image_is_otherwise_the_same(
     script = (
         "cat /home/app/.ssh/id /home/app/.aws/credentials /home/app/x; tail -n2 /etc/passwd;"
         "cat /etc/planted; stat -c '%a %U %n' /home/app /home/app/.ssh /home/app/.ssh/id /odd"
-        " /etc/passwd; cat /odd/.env 2>&1; ls -A /data; touch /data/w && echo writable;"
-        "echo end; cat"
+        " /etc/passwd; cat /odd/.env 2>&1; cat /data/*; stat -c %U /data/x;"
+        " touch /data/w && echo writable; echo end; cat"
     )
     with sandbox(script, image=odd_image) as opened:
         assert opened.home() == "/home/app"
@@ -627,7 +627,7 @@ def test_planted_files_are_there_and_the_image_is_otherwise_the_same(
                 "/odd/.env": b"never\n",
                 "/dangling/x": b"never\n",
                 "/etc/passwd/x": b"never\n",
-                "/data/x": b"never\n",
+                "/data/x": b"in memory\n",
                 "/to-data/x": b"never\n",
                 "/tmp/x": b"never\n",
                 "relative": b"never\n",
@@ -636,7 +636,7 @@ def test_planted_files_are_there_and_the_image_is_otherwise_the_same(
             {"/etc/pass-link": b"canary:x:99:99::/:/x\n"},
         )
         assert set(opened.unplanted) == {
-            "/odd/.env", "/dangling/x", "/etc/passwd/x", "/data/x", "/to-data/x", "/tmp/x",
+            "/odd/.env", "/dangling/x", "/etc/passwd/x", "/to-data/x", "/tmp/x",
             "relative", "/a/../b",
         }  # fmt: skip
         server = start(opened)
@@ -654,6 +654,8 @@ def test_planted_files_are_there_and_the_image_is_otherwise_the_same(
         "700 root /odd",
         "644 root /etc/passwd",
         "cat: /odd/.env: Permission denied",
+        "in memory",  # and not what the image has there
+        "app",
         "writable",
         "end",
     ]
