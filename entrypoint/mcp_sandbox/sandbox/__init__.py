@@ -86,9 +86,8 @@ class Sandbox:
         self._expires = int(time.time() + lifetime)
         self._start_from = image.id
         self._passwd: bytes | None = None
-        self._samples: dict[str, bytes] = {}
-        self._planted: dict[str, bytes] = {}
-        """What lies in declared volumes, by path."""
+        self._in_memory: dict[str, dict[str, bytes]] = {}
+        """What every server finds there: mount point -> path -> content."""
         self._servers: list[Server] = []
         self._started = 0
         self.unplanted: dict[str, str] = {}
@@ -157,20 +156,8 @@ class Sandbox:
         ``EngineFailed``.
         """
         owner = users.numbers(self.effective_user(Relaxation.NONE), self._users())
-        volumes = self._image.launch.volumes
-        inside = {
-            path: content
-            for path, content in {**files, **appended}.items()
-            if scratch.mount_of(path, volumes)
-        }
-        inside |= {
-            path: content
-            for path, content in (beside or {}).items()
-            if scratch.mount_of(path, volumes) == posixpath.dirname(path)
-        }
-        self._planted |= inside
-        files = {path: content for path, content in files.items() if path not in inside}
-        appended = {path: content for path, content in appended.items() if path not in inside}
+        files, appended = self._kept_for_start(files), self._kept_for_start(appended)
+        self._kept_for_start(beside or {}, at_the_top=True)
         with self._planting() as planting:
             skipped, count = planting.plant(files, appended, links, owned, owner)
             self.unplanted |= skipped
@@ -178,12 +165,28 @@ class Sandbox:
             if count:
                 self._start_from = planting.commit()
 
+    def _kept_for_start(
+        self, files: Mapping[str, bytes], *, at_the_top: bool = False
+    ) -> dict[str, bytes]:
+        """Keep what lies in declared volumes for each start; returns the others.
+
+        ``at_the_top``: only what lies in no folder below a mount point is kept.
+        """
+        others: dict[str, bytes] = {}
+        for path, content in files.items():
+            mount = scratch.mount_of(path, self._image.launch.volumes)
+            if mount and (not at_the_top or mount == posixpath.dirname(path)):
+                self._in_memory.setdefault(mount, {})[path] = content
+            else:
+                others[path] = content
+        return others
+
     def sample(self, files: Mapping[str, bytes]) -> None:
         """What every server that is started from now on finds in its ``/tmp``, as its own.
 
         ``files``: absolute path -> content; a path that ends in ``/`` is a folder.
         """
-        self._samples = dict(files)
+        self._in_memory[scratch.MOUNT] = dict(files)
 
     def start(
         self,
@@ -261,18 +264,14 @@ class Sandbox:
     @property
     def _given(self) -> dict[str, bytes]:
         """What every server finds in memory, by path."""
-        return {**self._samples, **self._planted}
+        return {path: data for files in self._in_memory.values() for path, data in files.items()}
 
     def _packed(self, relaxation: Relaxation) -> tuple[tuple[str, bytes], ...]:
         """Mount point -> a tar of what lies there, which belongs to the server's user."""
         owner = users.numbers(self.effective_user(relaxation), self._users())
-        mounts: dict[str, dict[str, bytes]] = {scratch.MOUNT: self._samples}
-        for path, content in self._planted.items():
-            mount = scratch.mount_of(path, self._image.launch.volumes)
-            mounts.setdefault(mount, {})[path] = content
         return tuple(
             (mount, scratch.packed(files, owner, mount))
-            for mount, files in sorted(mounts.items())
+            for mount, files in sorted(self._in_memory.items())
             if files
         )
 
