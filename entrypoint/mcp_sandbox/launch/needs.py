@@ -203,8 +203,7 @@ def _in_line(line: str, source: str) -> Iterator[Needed]:
 
 def _sentence(line: str, source: str) -> Iterator[Needed]:
     """Variables that a sentence names; without any, its options."""
-    offered = dict.fromkeys(_first_offers(line))
-    others = offered.keys() ^ _SNAKE.findall(line)
+    offered, others = _offers(line)
     names = [one for one in offered if not is_status(one)]
     names += [one for pair in _NAMED.findall(line) for one in pair if one and one not in others]
     variables = list(_variables(names, line, source))
@@ -214,13 +213,21 @@ def _sentence(line: str, source: str) -> Iterator[Needed]:
         yield from (flag(one, line, source) for one in options if one not in _HELPERS)
 
 
-def _first_offers(line: str) -> Iterator[str]:
-    """The names of a line; of alternatives (``either A or B``) the first: one is all it takes."""
+def _offers(line: str) -> tuple[list[str], set[str]]:
+    """The names of a line, and what only stands in for one of them.
+
+    Of alternatives (``either A or B``) the first is taken: one is all it takes.
+    """
+    offered: list[str] = []
+    others: set[str] = set()
     end = 0
-    for number, match in enumerate(_SNAKE.finditer(line)):
-        if not number or not _ALTERNATIVE.search(line[end : match.start()]):
-            yield match[1]
+    for match in _SNAKE.finditer(line):
+        if offered and _ALTERNATIVE.search(line[end : match.start()]):
+            others.add(match[1])
+        else:
+            offered.append(match[1])
         end = match.end()
+    return offered, others.difference(offered)
 
 
 def _variables(names: Iterable[str], line: str, source: str) -> Iterator[Needed]:
